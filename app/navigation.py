@@ -27,6 +27,7 @@ show_style(Path(__file__).parent / "style.css")
 TITLES = {
     "home": ("Home", "home", ""),
     "data": ("Data", "photo_library", ""),
+    "label": ("Label", "brush", ""),
     "train": ("Train", "model_training", ""),
     "runs": ("Runs", "show_chart", ""),
     "compare": ("Compare", "compare", "Masks"),

@@ -1,7 +1,8 @@
-"""The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, the plotting library.
+"""The routes beside the pages: images, uncertainty maps, metrics, reports, scripts, the plotting library; and masks
+that are painted, the only ones that something is sent to.
 
-Who asks was let in by `app.auth_middleware`. GET only, every name is matched against a pattern or a table, and a run is
-found by `find_run`, which takes ids and never paths.
+Who asks was let in by `app.auth_middleware`, which also refuses what another site's page sends. Every name is matched
+against a pattern or a table, and a run is found by `find_run`, which takes ids and never paths.
 """
 
 import asyncio
@@ -13,9 +14,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from app.auth import requester
+from app.media import encode_map
 from app.services import lazy_maps, media, thumbnails
 from app.shared import SCRIPTS, VERSION
+from core.auth import acting_as
 from core.errors import LabError
+from core.files import parse_json
+from core.labelling.label_set import open_label_set
+from core.labelling.masks import ChangedElsewhereError, change_mask, read_mask
 from core.paths import runs_folder
 from core.report.saved_reports import find_report
 from core.runs.metrics_log import rows_since
@@ -33,6 +40,7 @@ SANDBOX = (
 """A report may show itself and open the papers that it cites; it runs no script and loads nothing."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
+MAX_PATCH_BYTES = 8_000_000
 FOR_A_MINUTE = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
 """For pictures of files that may be changed."""
 
@@ -107,6 +115,43 @@ def report(request: Request) -> Response:
     return FileResponse(str(saved.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
 
 
+def labels(request: Request) -> Response:
+    """Return the mask of a frame that is labelled here, as it is now; its revision stands in a header."""
+    try:
+        mask = read_mask(open_label_set(request.path_params["name"]), request.path_params["frame"])
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, status_code=404)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Revision": mask.revision}
+    return Response(encode_map(mask.labels), media_type="image/png", headers=headers)
+
+
+async def paint(request: Request) -> Response:
+    """Take a patch of a mask, and answer once it is on the disk."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_PATCH_BYTES:
+            return JSONResponse({"error": "This stroke is too large. Paint it in parts."}, status_code=413)
+    user = requester(request)
+
+    def change() -> Response:
+        with acting_as(user):
+            try:
+                message = parse_json(bytes(body))
+                label_set = open_label_set(request.path_params["name"])
+                frame, patch = request.path_params["frame"], message["patch"]
+                mask = change_mask(label_set, frame, patch, str(message["revision"]))
+            except ChangedElsewhereError as error:
+                return JSONResponse({"error": str(error)}, status_code=409)
+            except LabError as error:
+                return JSONResponse({"error": str(error)}, status_code=422)
+            except (ValueError, KeyError, TypeError):
+                return JSONResponse({"error": "This is no stroke. Reload the page."}, status_code=422)
+        return JSONResponse({"revision": mask.revision}, headers={"Cache-Control": "no-store"})
+
+    return await run_in_threadpool(change)
+
+
 async def script(request: Request) -> Response:
     """Return a script of the lab's own components, from memory; a version is immutable, and only today's is there."""
     version, name = request.path_params["version"], request.path_params["name"]
@@ -132,5 +177,7 @@ ROUTES = [
         ("/lab/report/{report_id}", report),
         ("/lab/static/{version}/{name:path}", script),
         ("/lab/plotly.js", plotly_script),
+        ("/lab/labels/{name}/{frame}", labels),
     )
 ]
+ROUTES.append(Route("/lab/labels/{name}/{frame}", paint, methods=["POST"]))

@@ -25,7 +25,9 @@ import os
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +99,7 @@ def shell_user() -> User:
 
 
 _source: Callable[[], User] = shell_user
+_acting: ContextVar[User | None] = ContextVar("acting", default=None)
 
 
 def set_current_user(source: Callable[[], User]) -> None:
@@ -107,7 +110,17 @@ def set_current_user(source: Callable[[], User]) -> None:
 
 def current_user() -> User:
     """Return who is asking right now."""
-    return _source()
+    return _acting.get() or _source()
+
+
+@contextmanager
+def acting_as(user: User) -> Iterator[None]:
+    """Let a user be who is asking, in this thread and inside the block: for requests that no page makes."""
+    token = _acting.set(user)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
 
 
 def is_read_only() -> bool:

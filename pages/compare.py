@@ -27,6 +27,7 @@ from app.services import thumbnails
 from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
     empty_state,
+    failed_state,
     latest_of_each_family,
     pick_runs,
     recall,
@@ -35,6 +36,7 @@ from app.widgets import (
     short_names,
     with_equal_classes,
 )
+from core.auth import is_read_only
 from core.config import DatasetConfig
 from core.data.dataset import Dataset
 from core.data.sources import SOURCES
@@ -42,6 +44,7 @@ from core.errors import LabError
 from core.escaping import escape_markdown
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.inference.prediction_cache import CachedPrediction
+from core.labelling.label_set import mend_frame
 from core.labels import CITYSCAPES_19
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
@@ -152,9 +155,21 @@ with st.container(horizontal=True, vertical_alignment="center", key="bench-frame
     frame_id = st.selectbox(f"{SPLIT_LABELS[split]} frame", ids, label_visibility="collapsed", key="image")
     st.text(f"{ids.index(frame_id) + 1} of {len(ids)}", width="content")
     st.button("Next", icon=":material/arrow_forward:", shortcut="Right", on_click=go_by, args=(ids, 1))
+    mends = not is_read_only() and st.button(
+        "",
+        icon=":material/brush:",
+        key="mend",
+        help="Mend the labels of this frame, in a copy on the page Label: the data set itself stays as it is.",
+    )
 st.query_params.update(split=split, image=frame_id)
 
 frame = frames[frame_id]
+if mends:
+    try:
+        label_set, name = mend_frame(dataset, frame)
+        st.switch_page("../pages/label.py", query_params={"label-set": label_set.slug, "label-frame": name})
+    except LabError as error:
+        failed_state(error)
 image, target, digest = truth_of(frame, dataset)
 panels = []
 if target is not None:

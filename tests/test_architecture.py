@@ -113,7 +113,7 @@ LAYERS = (
     {"core.config"},
     {"core.hardware", "core.jobs"},
     {"core.runs", "core.data", "core.models", "core.evaluation.metrics"},
-    {"core.training", "core.runner", "core.inference", "core.tracking"},
+    {"core.training", "core.runner", "core.inference", "core.tracking", "core.labelling"},
     {"core.sweeps", "core.evaluation", "core.hub", "core.export"},
     {"core.report"},
     {"core.commands"},

@@ -28,6 +28,8 @@ from core.evaluation import evaluate_run as scoring
 from core.evaluation.job import start_evaluation, start_submission
 from core.evaluation.make_submission import make_submission
 from core.evaluation.results import EvaluationSettings
+from core.evaluation.soup import make_soup
+from core.evaluation.soup_job import start_soup
 from core.export import job as export_job
 from core.hub import pull as pulling
 from core.hub import push as pushing
@@ -35,6 +37,8 @@ from core.hub.job import start_pull, start_push
 from core.inference.pseudo_label_job import start_pseudo_labels
 from core.jobs import engine, kinds
 from core.jobs.kinds import JOBS
+from core.labelling.label_set import create_label_set, list_label_sets
+from core.labelling.masks import change_mask, read_mask, restore_mask
 from core.paths import PROJECT, cache_folder, data_folder, reports_folder
 from core.report.job import start_report
 from core.report.saved_reports import FILES, SavedReport, delete_report, new_id, shelve
@@ -319,6 +323,24 @@ def remove_cache(keys):
     return action
 
 
+def new_label_set():
+    return create_label_set("Mine", [("a", lambda: np.zeros((8, 8, 3), np.uint8))], ("road", "sky"))
+
+
+def paint(lab):
+    label_set = new_label_set()
+    (frame,) = label_set.images
+    stroke = {"id": "0" * 8, "box": [0, 0, 1, 1], "runs": [1, 0]}
+    return lambda: change_mask(label_set, frame, stroke, read_mask(label_set, frame).revision)
+
+
+def bring_back(lab):
+    paint(lab)()
+    (label_set,) = list_label_sets()
+    (frame,) = label_set.images
+    return lambda: restore_mask(label_set, frame, 0)
+
+
 SETTINGS = EvaluationSettings()
 ACTIONS = {
     "Train a run": launch,
@@ -327,6 +349,9 @@ ACTIONS = {
     "Train a run again in folds": cross_validate,
     "Put runs together as one": on_run(
         lambda path: gets_to("two runs or more", lambda: make_ensemble([read_run(path)], path.parent))
+    ),
+    "Average the weights of runs": on_run(
+        lambda path: gets_to("two runs or more", lambda: make_soup([read_run(path)], path.parent))
     ),
     "Train a run that tells MLflow or Weights & Biases": clone_with_tracker,
     "Dry run, learning-rate test": probe,
@@ -358,6 +383,7 @@ ACTIONS = {
     "Job `pseudo-labels`: label photographs without masks": on_run(
         lambda path: start_pseudo_labels(path.name, DatasetConfig())
     ),
+    "Job `average`: average the weights of runs": on_run(lambda path: start_soup([path.name])),
     "Job `download`: get Cityscapes": lambda lab: lambda: start_download(FINE, str(data_folder() / "cs"), "me", "x"),
     "Job `pull`: bring a run from the Hub": lambda lab: lambda: start_pull("anna/street"),
     "Job `push`: share a run on the Hub": on_run(
@@ -380,6 +406,9 @@ ACTIONS = {
     "Delete a report": remove_report,
     "Save a collection": save,
     "Delete a collection": remove_collection,
+    "Make a label set": lambda lab: new_label_set,
+    "Paint on a mask of a label set": paint,
+    "Bring back an earlier mask of a label set": bring_back,
     "Unpack an archive of data": lambda lab: lambda: unpack_archive("mine.zip", archive()),
     "Delete an unpacked archive or a joint list": remove_archive,
     "Write a joint list": join,

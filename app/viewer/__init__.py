@@ -31,7 +31,7 @@ IGNORED = 255
 Point = tuple[float, float]
 """(u, v), 0..1 from the left and from the top of the image."""
 
-_STYLES = ("panel", "pair", "marks", "toolbars", "legend", "pinned", "help", "window")
+_STYLES = ("panel", "pair", "marks", "toolbars", "editing", "legend", "pinned", "help", "window")
 
 _mount = st.components.v2.component(
     "mask_viewer",
@@ -81,6 +81,21 @@ class Panel:
     iou: tuple[float | None, ...] = ()
 
 
+@dataclass(frozen=True)
+class Edit:
+    """The mask that may be painted on, and where its patches go.
+
+    Attributes:
+        address: of the route that takes them, see `app.routes`.
+        revision: of the mask that the panel shows, see `core.labelling.masks`.
+        panel: the number of that panel.
+    """
+
+    address: str
+    revision: str
+    panel: int = 0
+
+
 def viewer(
     image: str,
     panels: Sequence[Panel],
@@ -92,6 +107,7 @@ def viewer(
     aspect: float = 2.0,
     picked: Point | None = None,
     on_pick: Callable[[Point], None] | None = None,
+    edit: Edit | None = None,
 ) -> None:
     """Show `image` once per panel, its label map over it.
 
@@ -112,6 +128,9 @@ def viewer(
         on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's
             callback.
 
+        edit: what may be painted on; as long as its address is the same, what was painted stays, whatever revision
+            Python knows.
+
     Raises:
         ValueError: no panel or more than 8, more than 255 classes, or not one color per class.
     """
@@ -130,6 +149,7 @@ def viewer(
         "aspect": aspect,
         "picked": picked,
         "picks": on_pick is not None,
+        "edit": asdict(edit) if edit else None,
     }
     if on_pick is None:
         _mount(key=key, data=data)

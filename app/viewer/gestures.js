@@ -22,8 +22,11 @@ export class Gestures {
     on("pointerdown", (event) => this.#onDown(event, panel));
     on("pointermove", (event) => this.#onMove(event, panel));
     on("pointerup", (event) => this.#onUp(event, panel));
-    on("pointercancel", (event) => this.fingers.delete(event.pointerId));
-    on("pointerleave", (event) => event.pointerType === "mouse" && this.viewer.pointer.setHover(null));
+    on("pointercancel", (event) => this.fingers.delete(event.pointerId) || this.viewer.editor.end(event, panel));
+    on("pointerleave", (event) => {
+      this.viewer.editor.leave();
+      if (event.pointerType === "mouse") this.viewer.pointer.setHover(null);
+    });
   }
 
   // Forget every pointer: one that is down on a removed panel sends no more events.
@@ -33,6 +36,10 @@ export class Gestures {
 
   // The wheel scrolls the page, unless it is clear that the image is meant.
   #onWheel(event, panel) {
+    if (this.viewer.editor.wheel(event)) {
+      event.preventDefault();
+      return;
+    }
     const { view } = this.viewer;
     const isMeant = event.ctrlKey || event.metaKey || this.viewer.hasAttention();
     const isAtEnd = view.scale === 1 && event.deltaY > 0 && event.timeStamp - this.lastWheel > WHEEL_REST_MS;
@@ -48,6 +55,7 @@ export class Gestures {
   }
 
   #onDoubleClick(event, panel) {
+    if (this.viewer.editor.isPainting) return;
     const { view } = this.viewer;
     const zoomed = moved(view, DOUBLE_CLICK_SCALE, this.#locate(panel, event));
     this.viewer.setView(view.scale > 1 ? WHOLE : zoomed);
@@ -57,16 +65,19 @@ export class Gestures {
   #onDown(event, panel) {
     if (event.button !== 0) return;
     panel.stage.setPointerCapture(event.pointerId);
+    if (this.fingers.size === 0 && this.viewer.editor.begin(event, panel)) return;
     this.fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     this.tap = this.fingers.size === 1 ? { x: event.clientX, y: event.clientY } : null;
   }
 
   #onMove(event, panel) {
     if (this.fingers.has(event.pointerId)) this.#drag(event, panel);
+    else if (this.viewer.editor.drag(event, panel)) return;
     if (event.pointerType === "mouse") this.#pointTo(event, panel);
   }
 
   #onUp(event, panel) {
+    if (!this.fingers.has(event.pointerId) && this.viewer.editor.end(event, panel)) return;
     if (!this.fingers.delete(event.pointerId) || !this.tap) return;
     this.#pointTo(event, panel);
     const { pointer } = this.viewer;

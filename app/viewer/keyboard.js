@@ -40,6 +40,11 @@ ACTIONS["="] = ACTIONS["+"]; // the same key without shift
 
 export function listenToKeys(element, viewer) {
   element.addEventListener("keydown", (event) => {
+    if (viewer.data && !event.altKey && viewer.editor.key(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || !viewer.data) return;
     const number = Number(event.key);
     if (ARROWS[event.key] && viewer.view.scale > 1) viewer.setView(moved(viewer.view, 1, ARROWS[event.key], MIDDLE));

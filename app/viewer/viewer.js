@@ -7,6 +7,7 @@ import { stateFrom, writeAddress } from "./address.js";
 import { Bar } from "./bar.js";
 import { Chooser } from "./chooser.js";
 import { ColorKey } from "./color_key.js";
+import { Editor } from "./editor.js";
 import { safeColors } from "./colors.js";
 import { Gestures } from "./gestures.js";
 import { Grid } from "./grid.js";
@@ -15,6 +16,7 @@ import { ImageCache } from "./images.js";
 import { listenToKeys } from "./keyboard.js";
 import { LazyMaps } from "./lazy.js";
 import { Legend } from "./legend.js";
+import { classShares } from "./maps.js";
 import { allowed, withPanel } from "./modes.js";
 import { overlaysFor } from "./overlays.js";
 import { grayed } from "./painting.js";
@@ -39,6 +41,7 @@ class Viewer {
     this.image = null;
     this.grayImage = null; // made when it is first needed
     this.isFull = false;
+    this.edited = null; // the panel whose mask is being painted on
     this.frame = 0; // the animation frame in which everything is painted, 0 for none
     this.images = new ImageCache();
     this.lazy = new LazyMaps({ onMap: () => this.#showScene(), onPixel: () => this.pointer.showPin() });
@@ -54,12 +57,14 @@ class Viewer {
       this.keepAddress();
     });
     this.help = new Help();
+    this.editor = new Editor(this);
     listenToKeys(this.grid.element, this);
     const { legend, pointer } = this;
     const label = { role: "toolbar", "aria-label": "What is shown, and how" };
     const toolbar = make("div", "toolbar", label, this.chooser.element, this.bar.element);
     const below = [this.colorKey.element, pointer.pinned.element, legend.head, legend.list, this.help.element];
-    this.root = make("div", "lab-component viewer", {}, toolbar, legend.table.element, this.grid.element, ...below);
+    const above = [toolbar, this.editor.element, legend.table.element];
+    this.root = make("div", "lab-component viewer", {}, ...above, this.grid.element, ...below);
     parent.append(this.root);
     this.onResize = () => this.layout();
     this.observer = new ResizeObserver(this.onResize);
@@ -74,6 +79,7 @@ class Viewer {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.addressTimer);
     this.pending = null; // loads still under way see it and stop
+    this.editor.close();
     this.images.keepOnly(new Set());
     this.lazy.keepOnly(new Set());
     this.root.remove();
@@ -84,6 +90,7 @@ class Viewer {
   // The first panels are shown at once and filled one by one; later ones replace what is shown when all are loaded.
   async update(data, { setTriggerValue }) {
     this.sendPick = (point) => setTriggerValue("picked", point);
+    data = this.#withOwnMask(data);
     const serialized = JSON.stringify(data);
     if (serialized === this.serialized) return; // a theme change, or a script run with nothing new
     this.serialized = serialized;
@@ -110,6 +117,7 @@ class Viewer {
     }
     this.images.keepOnly(new Set([data.image, ...data.panels.flatMap((spec) => [spec.labels, spec.confidence])]));
     this.lazy.keepOnly(new Set(data.panels.flatMap((spec) => [spec.entropy, spec.likeliest])));
+    this.editor.open(data.edit);
     this.legend.listPresent(this.grid.panels);
     this.#requestEntropy();
     if (this.#comparesPanels()) this.recolor(); // what came first was colored before it could be compared
@@ -118,6 +126,28 @@ class Viewer {
     this.pointer.show();
     this.draw();
     requestAnimationFrame(() => (this.root.dataset.ready = String(this.pending === data))); // after that frame's paint
+  }
+
+  // What is painted here is newer than what Python knows: the mask of the same frame isn't fetched again.
+  #withOwnMask(data) {
+    const { edit } = data;
+    if (!edit || edit.address !== this.data?.edit?.address) return data;
+    const panels = data.panels.map((spec, index) =>
+      index === edit.panel ? { ...spec, labels: this.data.panels[edit.panel].labels } : spec
+    );
+    return { ...data, panels, edit: this.data.edit };
+  }
+
+  // A panel's mask is being painted on; with `isDone` a stroke has ended, and everything that hangs on it is counted.
+  showEdited(panel, isDone = false) {
+    if (!isDone) {
+      this.edited = panel; // colored with the next frame: pointers move more often than that
+      this.draw();
+      return;
+    }
+    panel.shares = classShares(panel.labels, this.data.classes.length);
+    this.legend.listPresent(this.grid.panels);
+    this.#showScene();
   }
 
   #setPanels(data) {
@@ -137,6 +167,7 @@ class Viewer {
 
   #fill(panel, loaded) {
     const { image } = loaded;
+    if (this.editor.owns(panel)) loaded = { ...loaded, labels: this.editor.labels };
     if (image !== this.image) this.grayImage = null;
     this.image = image;
     if (image) this.#setAspect(image.width / image.height);
@@ -162,8 +193,10 @@ class Viewer {
     const { overlay, outlined, reach } = look;
     const [first, second] = pair.map((index) => grid.panels[index] ?? null);
     const truth = grid.panels.find((panel) => panel.spec.is_truth) ?? null;
+    const networks = grid.panels.filter(({ spec }) => !spec.heat && !spec.is_truth);
     const classCount = this.data?.classes.length ?? 0;
-    return { overlay, mode, outlined, reach, colors, classCount, hidden: this.legend.hidden, truth, first, second };
+    const { hidden } = this.legend;
+    return { overlay, mode, outlined, reach, colors, classCount, hidden, truth, first, second, networks };
   }
 
   // The image as it is drawn: in gray where that is chosen.
@@ -186,6 +219,8 @@ class Viewer {
   }
 
   #paint() {
+    this.edited?.recolor(this.scene());
+    this.edited = null;
     this.grid.paint(this.drawnImage, this.view, this.look.opacity);
   }
 

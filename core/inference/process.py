@@ -5,6 +5,7 @@ PART is `networks`, where torch lives, or `decoder`, which gives itself little m
 sent.
 """
 
+import hashlib
 import os
 import pickle
 import signal
@@ -35,6 +36,7 @@ from core.inference.worker import (
     Part,
     PredictRequest,
     Request,
+    StrokesRequest,
     UncertaintyRequest,
     WarmUpRequest,
 )
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 
 MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
+IMAGES = 4
+"""That strokes were painted on last: what a network sees in them is kept."""
 DESCRIBED_BYTES = 12
 """Of each parameter while a network is described: itself, a copy, and what is made of it on the way, in fp32."""
 MEMORY_SHARE = 0.5
@@ -70,6 +74,7 @@ class Models:
 
     def __init__(self) -> None:
         self._loaded: OrderedDict = OrderedDict()
+        self._seen: OrderedDict[tuple, np.ndarray | None] = OrderedDict()
 
     def predict(self, request: PredictRequest) -> CachedPrediction:
         """Predict, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
@@ -100,6 +105,25 @@ class Models:
         predictor_threads()
         return estimate_uncertainty(predictor, request.image, request.options)
 
+    def strokes(self, request: StrokesRequest) -> CachedPrediction:
+        """Label all of an image by strokes on it. Raises LabError where there are too few, or a network can't be
+        loaded.
+        """
+        from core.inference.strokes import grow_strokes, working_size
+
+        began = time.perf_counter()
+        predictor_threads()
+        key = (request.run, request.stamp, hashlib.sha256(np.ascontiguousarray(request.image).data).digest())
+        if key not in self._seen:
+            size = working_size(request.strokes.shape)
+            seen = self._load(request).probabilities(request.image, size)[0].cpu().numpy() if request.run else None
+            self._seen[key] = seen
+            while len(self._seen) > IMAGES:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
+        labels, confidence = grow_strokes(request.image, request.strokes, self._seen[key])
+        return CachedPrediction(labels, confidence, (), (), (time.perf_counter() - began) * 1000)
+
     def layers(self, request: LayersRequest) -> Layers:
         """Return what can be looked at inside a network. Raises LabError when it can't be loaded."""
         return self._load(request).layers
@@ -111,7 +135,8 @@ class Models:
         return replace(explanation, milliseconds=(time.perf_counter() - began) * 1000)
 
     def _load(
-        self, request: PredictRequest | UncertaintyRequest | LayersRequest | ExplainRequest | WarmUpRequest
+        self,
+        request: PredictRequest | UncertaintyRequest | StrokesRequest | LayersRequest | ExplainRequest | WarmUpRequest,
     ) -> "Explainer":
         # Torch takes seconds to import; nothing else here needs it.
         from core.inference.explain import Explainer
@@ -178,6 +203,8 @@ def respond(request: Request, models: Models) -> Any:
                 return describe_network(request)
             case UncertaintyRequest():
                 return models.uncertainty(request)
+            case StrokesRequest():
+                return models.strokes(request)
             case LayersRequest():
                 return models.layers(request)
             case ExplainRequest():

@@ -98,6 +98,19 @@ class UncertaintyRequest:
 
 
 @dataclass(frozen=True)
+class StrokesRequest:
+    """Label all of an image, uint8 (H, W, 3), by strokes on it, uint8 (H, W), 255 where there is none; and by what a
+    run's network sees, where one is named.
+    """
+
+    run: Path | None
+    which: Which
+    stamp: str
+    image: np.ndarray
+    strokes: np.ndarray
+
+
+@dataclass(frozen=True)
 class DecodeRequest:
     """Decode an uploaded picture's bytes."""
 
@@ -194,6 +207,7 @@ class Explanation:
 Request = (
     PredictRequest
     | UncertaintyRequest
+    | StrokesRequest
     | DecodeRequest
     | BatchRequest
     | DescribeRequest
@@ -266,6 +280,13 @@ class InferenceWorker:
             return _answered(cached)
         request = UncertaintyRequest(run, "best", checkpoint_stamp(run, "best"), image, options, key)
         return self._networks.queue(user, request, slot)
+
+    def ask_strokes(
+        self, run: Path | None, image: np.ndarray, strokes: np.ndarray, user: str = "", slot: Hashable = None
+    ) -> "Future[CachedPrediction]":
+        """Label all of an image by strokes on it, without waiting; see `core.inference.strokes`."""
+        stamp = checkpoint_stamp(run, "best") if run else ""
+        return self._networks.queue(user, StrokesRequest(run, "best", stamp, image, strokes), slot)
 
     def decode(self, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> np.ndarray:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Error, Page
 
 from tests.browser.conftest import ROOT, SETTLED
 
-PAGES = ("", "data", "train", "runs", "compare", "inspect", "explain", "scores", "report", "models", "sweep")
+PAGES = ("", "data", "label", "train", "runs", "compare", "inspect", "explain", "scores", "report", "models", "sweep")
 WITH_MASKS = ("compare",)
 WIDTHS = (1440, 1024, 390)
 SEVERE = ("serious", "critical")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("", "data", "train", "runs", "compare", "inspect", "explain", "scores", "report", "models", "sweep")
+PAGES = ("", "data", "label", "train", "runs", "compare", "inspect", "explain", "scores", "report", "models", "sweep")
 
 FRESH = """() => !document.querySelector('[data-stale=true]')
     && !document.getAnimations().some((each) => each instanceof CSSTransition && each.playState === 'running')"""

@@ -182,7 +182,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
 
 
 def test_every_page_fits_a_phone(lab: Lab, phone, wait_for_app) -> None:
-    for name in ("", "data", "models", "train", "runs", "sweep", "compare", "inspect", "explain"):
+    for name in ("", "data", "label", "models", "train", "runs", "sweep", "compare", "inspect", "explain"):
         phone.goto(f"{lab.url}/{name}")
         wait_for_app(phone)
         phone.wait_for_timeout(500)

@@ -15,7 +15,7 @@ from core.runs.status import update_status
 from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "explain"]
+PAGES = ["home", "data", "label", "models", "train", "runs", "compare", "inspect", "explain"]
 
 
 def opened(page: str) -> AppTest:
@@ -50,6 +50,7 @@ def test_a_page_without_any_run_says_what_to_do_next(lab_folders, page: str) -> 
     expected = {
         "home": "Train an FCN",
         "data": "training and",
+        "label": "Label photographs of your own",
         "models": "Three ways to give every pixel a class",
         "train": "Training goes on",
         "runs": "No run yet",

@@ -1,0 +1,131 @@
+"""What the page Label shows: photographs that are labelled here, in their order, and what networks see in them."""
+
+from concurrent.futures import Future, wait
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from app.images import MOMENT_SECONDS, coming_panel, map_address, predictions_so_far
+from app.services import frame_scorer, inference_worker, tab, visitor
+from app.viewer import Edit, Panel
+from app.widgets import failed_state
+from core.data.dataset import Dataset
+from core.data.frames import Frame
+from core.errors import LabError
+from core.inference.fair_queue import outcome
+from core.inference.frame_scores import Count
+from core.inference.prediction_cache import CachedPrediction
+from core.labelling.label_set import LabelSet
+from core.labelling.masks import Mask
+from core.labels import IGNORED
+from core.runs.store import Run
+
+GROWN = "From your strokes"
+ORDERS = {"new": "Without labels first", "unsure": "Least sure first", "name": "By name"}
+
+
+def knows(run: Run, label_set: LabelSet) -> int:
+    """Return how many classes of a label set a run knows by name."""
+    own = {name.casefold() for name in run.class_names}
+    return sum(name.casefold() in own for name in label_set.space.class_names)
+
+
+def edit_of(label_set: LabelSet, frame: str, mask: Mask) -> Edit:
+    """Return where the patches of a frame's mask go."""
+    return Edit(f"/lab/labels/{label_set.slug}/{frame}", mask.revision)
+
+
+def mask_panel(label_set: LabelSet, frame: str, mask: Mask) -> Panel:
+    """Return the panel of the mask that is painted."""
+    return Panel("Your labels", map_address(mask.labels, "painted", label_set.slug, frame, mask.revision))
+
+
+def network_panels(
+    label_set: LabelSet,
+    runs: dict[str, Run],
+    names: dict[str, str],
+    colors: dict[str, str],
+    image: np.ndarray,
+    digest: str,
+) -> "tuple[list[Panel], list[Future[CachedPrediction]]]":
+    """Return a panel for each run, with its answer in the classes of a label set, and the answers still to come."""
+    predictions, coming = predictions_so_far(list(runs), image, digest)
+    panels = []
+    for run_id in runs:
+        if run_id in coming:
+            panels.append(coming_panel(names[run_id], colors[run_id]))
+        elif run_id in predictions:
+            panels.append(_panel(label_set, names[run_id], run_id, predictions[run_id], digest, colors[run_id]))
+    return panels, list(coming.values())
+
+
+def _panel(label_set: LabelSet, name: str, run_id: str, seen: CachedPrediction, digest: str, color: str) -> Panel:
+    numbers = {each.casefold(): number for number, each in enumerate(label_set.space.class_names)}
+    lookup = np.full(256, IGNORED, np.uint8)
+    lookup[: len(seen.class_names)] = [numbers.get(each.casefold(), IGNORED) for each in seen.class_names]
+    parts = ("joined", run_id, digest, label_set.space.digest, seen.milliseconds)
+    return Panel(
+        name,
+        map_address(lookup[seen.labels], "labels", *parts),
+        map_address(seen.confidence, "confidence", *parts),
+        subtitle=f"{seen.confidence.mean() / 255:.0%} confident",
+        color=color,
+    )
+
+
+def strokes_panel(
+    label_set: LabelSet, frame: str, mask: Mask, run: Run | None, image: np.ndarray
+) -> "tuple[Panel, Future[CachedPrediction] | None]":
+    """Return the panel of what follows from what is painted so far, and its answer where that is still to come."""
+    is_labelled = mask.labels != IGNORED
+    if len(np.unique(mask.labels[is_labelled])) < 2:
+        return Panel(GROWN, None, subtitle="paint strokes of two classes"), None
+    question = (label_set.slug, frame, mask.revision, run.id if run else "")
+    known = st.session_state.get("grown")
+    if known is None or known[0] != question:
+        path = run.path if run else None
+        future = inference_worker().ask_strokes(path, image, mask.labels, user=visitor(), slot=(tab(), "strokes"))
+        known = st.session_state["grown"] = (question, future)
+    future = known[1]
+    wait([future], timeout=MOMENT_SECONDS)
+    if not future.done():
+        return coming_panel(GROWN), future
+    try:
+        grown = outcome(future)
+    except LabError as error:
+        failed_state(error)
+        return Panel(GROWN, None, subtitle="failed"), None
+    labels = map_address(grown.labels, "grown", *question)
+    confidence = map_address(grown.confidence, "grown confidence", *question)
+    return Panel(GROWN, labels, confidence, subtitle=f"{grown.milliseconds / 1000:.1f} s"), None
+
+
+def in_order(label_set: LabelSet, order: str, run: Run | None) -> tuple[list[str], Count | None]:
+    """Return the frames of a label set in an order, and how far a run has looked at them, where that decides it."""
+    names, done = list(label_set.images), set(label_set.labelled)
+    if order == "name":
+        return names, None
+    fresh = [name for name in names if name not in done]
+    rest = [name for name in names if name in done]
+    if order == "new" or run is None or run.config is None:
+        return fresh + rest, None
+    frames = [Frame(name, "", "", label_set.images[name], None) for name in names]
+    size = (run.config.dataset.height, run.config.dataset.width)
+    space = replace(label_set.space, class_names=run.class_names, colors=run.colors)
+    dataset = Dataset("folder", label_set.root, space, size, (), tuple(frames), run.pixels)
+    count = frame_scorer().count(run.path, dataset, frames)
+    unknown = 2.0
+    confidence = {name: count.rows[name].confidence if name in count.rows else unknown for name in names}
+    return sorted(fresh, key=confidence.__getitem__) + rest, count
+
+
+def watch(count: Count, was_done: bool) -> None:
+    """Show how far a run has looked at all photographs; the page again when it has."""
+    if count.problem:
+        failed_state(count.problem)
+    if count.is_done and not was_done:
+        st.rerun()
+    if not count.is_done:
+        done = len(count.rows)
+        st.progress(done / count.frames, f"The network looks at all photographs: {done} of {count.frames}.")

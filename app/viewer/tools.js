@@ -1,0 +1,10 @@
+// The tools of painting by their names: their keys, what they are called, and what they do.
+export const TOOLS = {
+  move: ["v", "Move", "drag and zoom the picture"],
+  brush: ["b", "Brush", "paint the class; its size by , and . or Alt and the wheel"],
+  eraser: ["x", "Eraser", "take labels away"],
+  polygon: ["l", "Polygon", "click corners, or draw around it; Enter closes"],
+  fill: ["k", "Fill", "paint what is connected and of about this colour"],
+  piece: ["r", "Piece", "give a whole piece of the mask this class"],
+  take: ["n", "Network", "take the piece that a network sees here"],
+};

@@ -1,0 +1,101 @@
+"""What a few strokes on a photograph are worth: the mask that follows from five of each class, with and without a
+network.
+
+    python benchmarks/strokes.py --root ../shared/data/cityscapes [--run RUN] [--frames 10] [--strokes 5] [--seeds 3]
+
+Strokes are drawn as a person would who knows the truth: straight lines of at most 40 x 5 pixels that lie within one
+region of their class. Of each of some validation frames all pixels are scored, those under the strokes too. The lines
+are the mean IoU of all frames together, one number a seed, and the median time of a mask: `colours and place`; with a
+run also `and what the network sees`, and `the network alone`, which has one seed.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cv2
+import numpy as np
+
+from core.config import read_config
+from core.data.dataset import open_dataset, spread
+from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.inference.predictor import Predictor
+from core.inference.strokes import grow_strokes, working_size
+from core.paths import PROJECT, runs_folder
+from core.runs.store import find_run
+
+LENGTH, WIDTH = 40, 5
+TRIES = 200
+
+
+def main() -> None:
+    """Read the options and print what each way came to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", default=str(PROJECT.parent / "shared/data/cityscapes"))
+    parser.add_argument("--run", help="a run of the same classes")
+    parser.add_argument("--frames", type=int, default=10)
+    parser.add_argument("--strokes", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    dataset = open_dataset(read_config({"dataset": {"name": "cityscapes", "root": options.root}}).dataset)
+    frames = [(dataset.image(frame), dataset.target(frame)) for frame in spread(dataset.val, options.frames)]
+    predictor = Predictor(find_run(options.run, runs_folder()).path) if options.run else None
+    size = working_size(dataset.size)
+    seen = [predictor.probabilities(image, size)[0].numpy() if predictor else None for image, _ in frames]
+    ways = {"colours and place": [None] * len(frames)}
+    if predictor:
+        ways["and what the network sees"] = seen
+        alone = ConfusionMatrix(len(dataset.space.class_names))
+        for (_, target), shares in zip(frames, seen, strict=True):
+            alone.update(target, resized(shares.argmax(axis=0).astype(np.uint8), target.shape))
+        print(f"the network alone: {alone.miou():.3f}")
+    for name, known in ways.items():
+        scores, seconds = [], []
+        for seed in range(options.seeds):
+            confusion = ConfusionMatrix(len(dataset.space.class_names))
+            for number, ((image, target), shares) in enumerate(zip(frames, known, strict=True)):
+                strokes = draw_strokes(target, options.strokes, np.random.default_rng((seed, number)))
+                began = time.perf_counter()
+                labels, _ = grow_strokes(image, strokes, shares)
+                seconds.append(time.perf_counter() - began)
+                confusion.update(target, resized(labels, target.shape))
+            scores.append(confusion.miou())
+        text = ", ".join(f"{score:.3f}" for score in scores)
+        print(f"{name}: {text}; {statistics.median(seconds):.2f} s a mask", flush=True)
+
+
+def draw_strokes(target: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return so many strokes of each class of a target uint8 (H, W), 255 elsewhere."""
+    strokes = np.full_like(target, 255)
+    for class_id in np.unique(target[target != 255]):
+        region = target == class_id
+        places = np.argwhere(region)
+        drawn = 0
+        for _ in range(TRIES):
+            if drawn == count:
+                break
+            row, column = places[rng.integers(len(places))]
+            angle, length = rng.uniform(0, np.pi), rng.uniform(0.25, 1) * LENGTH
+            across, down = round(length * np.cos(angle)), round(length * np.sin(angle))
+            line = np.zeros(target.shape, np.uint8)
+            cv2.line(line, (int(column), int(row)), (int(column + across), int(row + down)), 1, WIDTH)
+            if region[line > 0].all():
+                strokes[line > 0] = class_id
+                drawn += 1
+        if drawn == 0:  # a class of small things: a dab each
+            for row, column in places[rng.permutation(len(places))[:count]]:
+                strokes[row, column] = class_id
+    return strokes
+
+
+def resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return labels uint8 at a size (H, W)."""
+    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
+
+
+if __name__ == "__main__":
+    main()

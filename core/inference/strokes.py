@@ -1,0 +1,88 @@
+"""A mask of a whole image from a few strokes: a logistic regression on colours, the place, and what a network sees.
+
+As in ilastik (Berg et al., https://doi.org/10.1038/s41592-019-0582-9), which learns classes of pixels from strokes on
+an image while one paints; a trained network's probabilities are features among others, and know of more than colours.
+"""
+
+import cv2
+import numpy as np
+
+from core.data.bands import resize
+from core.errors import LabError
+from core.inference.tta import Size
+from core.labels import IGNORED
+
+MAX_PIXELS = 512 * 256
+"""Of the image in which a mask is looked for: it is scaled up afterwards."""
+SAMPLES = 400
+"""Pixels of a class that are learned from, at most."""
+BLURS = (2.0, 8.0)
+"""Pixels, the standard deviations of the surroundings whose colours are told."""
+MIN_PROBABILITY = 1e-4
+ITERATIONS, TOLERANCE, INVERSE_REGULARIZATION = 300, 1e-3, 0.1
+
+
+def working_size(size: Size) -> Size:
+    """Return height and width at which strokes on an image of a size are learned from."""
+    scale = min(1.0, (MAX_PIXELS / (size[0] * size[1])) ** 0.5)
+    height = min(MAX_PIXELS, max(1, round(size[0] * scale)))
+    return height, max(1, min(round(size[1] * scale), MAX_PIXELS // height))
+
+
+def grow_strokes(
+    image: np.ndarray, strokes: np.ndarray, probabilities: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and confidence, both uint8 (h, w), of all pixels of an image.
+
+    Args:
+        image: uint8 (H, W, 3).
+        strokes: classes of some pixels, uint8 (H, W), 255 elsewhere.
+        probabilities: what a network sees in it, float32 (K, h, w) at `working_size`; None without one.
+
+    Raises:
+        LabError: fewer than two classes are there.
+    """
+    # Half a second to import, and nobody needs it who doesn't paint.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    size = working_size(strokes.shape)
+    targets = cv2.resize(strokes, size[::-1], interpolation=cv2.INTER_NEAREST).ravel()
+    samples = _sample(targets)
+    if len(np.unique(targets[samples])) < 2:
+        raise LabError("Paint strokes of two classes or more, and the rest of the photograph can follow from them.")
+    features = features_of(resize(image, size), probabilities)
+    classifier = LogisticRegression(
+        C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=ITERATIONS, class_weight="balanced"
+    )
+    model = make_pipeline(StandardScaler(), classifier)
+    model.fit(features[samples], targets[samples])
+    shares = model.predict_proba(features)
+    labels = model.classes_[shares.argmax(axis=1)].astype(np.uint8)
+    confidence = (shares.max(axis=1) * 255 + 0.5).astype(np.uint8)
+    return labels.reshape(size), confidence.reshape(size)
+
+
+def features_of(image: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
+    """Return what is known of each pixel of an image uint8 (h, w, 3), float32 (h * w, F)."""
+    height, width = image.shape[:2]
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    blurred = [cv2.GaussianBlur(lab, (0, 0), sigma) for sigma in BLURS]
+    edges = [np.abs(lab - each).sum(axis=2, keepdims=True) for each in blurred]
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    coordinates = np.dstack([rows / height, columns / width, (rows / height) ** 2, (columns / width) ** 2])
+    planes = [lab, *blurred, *edges, coordinates]
+    if probabilities is not None:
+        planes.append(np.log(np.maximum(probabilities, MIN_PROBABILITY)).transpose(1, 2, 0))
+    return np.dstack(planes).reshape(height * width, -1).astype(np.float32)
+
+
+def _sample(targets: np.ndarray) -> np.ndarray:
+    """Return places of labelled pixels, the same ones every time, as many of each class as it has, up to `SAMPLES`."""
+    rng = np.random.default_rng(0)
+    chosen = [np.zeros(0, np.int64)]
+    for class_id in np.unique(targets[targets != IGNORED]):
+        indices = np.flatnonzero(targets == class_id)
+        chosen.append(rng.permutation(indices)[:SAMPLES])
+    return np.concatenate(chosen)

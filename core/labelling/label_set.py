@@ -1,0 +1,233 @@
+"""A label set: photographs in a folder data set of the lab's own, to which masks come one by one.
+
+ROOT/images/NAME.png    the photographs
+ROOT/masks/NAME.png     a mask, once something was painted: the class of each pixel, 255 where there is none
+ROOT/classes.json       the classes
+ROOT/labelling.json     what the label set is called
+ROOT/history/NAME.jsonl what was changed in a mask, by whom and when
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from core.auth import current_user, read_owner, require_write, write_owner
+from core.data.class_table import FILE_NAME, SHADES, color_of, read_class_table, write_rows
+from core.data.dataset import Dataset, read_target
+from core.data.decoding import read_image
+from core.data.frames import Frame
+from core.data.uploaded_archive import free_folder
+from core.disk_usage import check_disk_quota
+from core.errors import LabError, writing
+from core.files import parse_json, replacing
+from core.labels import IGNORED, LabelSpace
+from core.paths import archives_folder
+from core.text import one_line
+
+MARKER = "labelling.json"
+MAX_IMAGES = 5000
+MAX_PIXELS = 16_000_000
+"""Of a photograph: a browser paints on it, and each stroke is written as a whole mask."""
+NAME_LENGTH = 60
+_SLUG = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+class ImageSource(NamedTuple):
+    """What a photograph is called, and what reads its pixels, uint8 (H, W, 3)."""
+
+    name: str
+    read: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Photographs that are labelled here.
+
+    Attributes:
+        root: its folder, a data set like any other.
+        title: what it was called.
+        space: its classes; a mask holds their numbers.
+        images: the photographs by the names of their frames, in order.
+        mends: the folder of the data set whose labels are mended here; empty where there is none.
+    """
+
+    root: Path
+    title: str
+    space: LabelSpace
+    images: Mapping[str, Path]
+    mends: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder."""
+        return self.root.name
+
+    def image(self, frame: str) -> Path:
+        """Return the photograph of a frame. Raises LabError where there is none."""
+        if frame not in self.images:
+            raise LabError("There is no such photograph in this label_set. Reload the page.")
+        return self.images[frame]
+
+    def mask(self, frame: str) -> Path:
+        """Return where a frame's mask lies, or will. Raises LabError where there is no such frame."""
+        self.image(frame)
+        return self.root / "masks" / f"{frame}.png"
+
+    @property
+    def labelled(self) -> list[str]:
+        """The frames that have a mask, in order."""
+        present = {path.stem for path in (self.root / "masks").glob("*.png")}
+        return [frame for frame in self.images if frame in present]
+
+
+def create_label_set(title: str, images: Sequence[ImageSource], class_names: Sequence[str]) -> LabelSet:
+    """Write photographs as a label set, without any mask.
+
+    Args:
+        title: what it shall be called.
+        images: the photographs.
+        class_names: two or more.
+
+    Raises:
+        QuotaError: the one who is asking has as much on the disk as one may have.
+        LabError: the classes or the photographs can't be used, one can't be read, the disk is full, or the one who is
+            asking may only look.
+    """
+    names = [one_line(name) for name in class_names if name.strip()]
+    if len(names) < 2 or len({name.casefold() for name in names}) < len(names) or len(names) >= IGNORED:
+        raise LabError("A label set needs two classes or more, each with a name of its own. Name what is to be seen.")
+    if not 1 <= len(images) <= MAX_IMAGES:
+        raise LabError(f"A label set has 1 to {MAX_IMAGES} photographs, and these are {len(images)}.")
+    return _create(title, images, _space_of(names), {})
+
+
+def mend_frame(dataset: Dataset, frame: Frame) -> tuple[LabelSet, str]:
+    """Copy a frame of a data set with its labels to where they can be mended, unless it is there, and return that label
+    set and the frame's name in it. The data set itself stays as it is.
+
+    Raises LabError as `create_label_set` does.
+    """
+    require_write()
+    source, owner = str(dataset.root), current_user().id
+    label_set = next(
+        (each for each in list_label_sets() if each.mends == source and read_owner(each.root, of_data=True) == owner),
+        None,
+    )
+    if label_set is None:
+        space = replace(dataset.space, name="own", from_ids=_own_ids(len(dataset.space.class_names)), from_colors=())
+        label_set = _create(f"Mended {dataset.root.name}", [], space, {"mends": source})
+    name = _stem(frame.id)
+    if name not in label_set.images:
+        check_disk_quota()
+        target = read_target(frame.labels, dataset.space) if frame.labels else None
+        with writing(label_set.root):
+            if target is not None:
+                Image.fromarray(target).save(label_set.root / "masks" / f"{name}.png", compress_level=3)
+            _write_image(label_set.root, name, read_image(frame.image))
+    return open_label_set(label_set.slug), name
+
+
+def _create(title: str, images: Sequence[ImageSource], space: LabelSpace, marker: Mapping[str, str]) -> LabelSet:
+    require_write()
+    title = one_line(title)[:NAME_LENGTH]
+    if not title:
+        raise LabError("The label set needs a name. Type one.")
+    check_disk_quota()
+    root = free_folder(archives_folder(), title)
+    with writing(archives_folder()):
+        archives_folder().mkdir(parents=True, exist_ok=True)
+        with replacing(root) as draft:
+            for role in ("images", "masks"):
+                (draft / role).mkdir(parents=True)
+            for number, (name, read) in enumerate(images):
+                _write_image(draft, f"{number:04d}-{_stem(name)}", read())
+            (draft / FILE_NAME).write_text(write_rows(space), encoding="utf-8")
+            (draft / MARKER).write_text(json.dumps({"title": title, **marker}), encoding="utf-8")
+            write_owner(draft, of_data=True)
+    return open_label_set(root.name)
+
+
+def _stem(name: str) -> str:
+    """Return a name for files, of plain letters."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)).strip("-")[-100:] or "photo"
+
+
+def _write_image(root: Path, name: str, pixels: np.ndarray) -> None:
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise LabError(
+            f"'{name}' has {pixels.shape[0] * pixels.shape[1] / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} can"
+            " be painted on. Make it smaller first."
+        )
+    with replacing(root / "images" / f"{name}.png") as draft:
+        Image.fromarray(pixels).save(draft, compress_level=3)
+
+
+def images_in(folder: Path) -> list[ImageSource]:
+    """Return the photographs of a folder for `create_label_set`, those that have no mask already.
+
+    Raises LabError where there is none.
+    """
+    from core.data.folder import pair_folder
+
+    frames = pair_folder(folder).unlabelled
+    if not frames:
+        raise LabError(f"Every photograph in '{folder}' has a mask, or there is none. There is nothing to label.")
+    return [ImageSource(frame.id.replace("/", "-"), partial(read_image, frame.image)) for frame in frames]
+
+
+def open_label_set(slug: str) -> LabelSet:
+    """Return a label set by the name of its folder. Raises LabError where there is none, or it can't be read."""
+    root = archives_folder() / slug
+    try:
+        if not _SLUG.fullmatch(slug):
+            raise ValueError
+        marker = parse_json((root / MARKER).read_text(encoding="utf-8"))
+        title, mends = str(marker["title"])[:NAME_LENGTH], str(marker.get("mends", ""))
+        images = {path.stem: path for path in sorted((root / "images").glob("*.png"))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise LabError("There is no such label set, or it can't be read. Choose another.") from None
+    return LabelSet(root, title, read_class_table(root / FILE_NAME), images, mends)
+
+
+def list_label_sets() -> list[LabelSet]:
+    """Return every label set, by title; folders that can't be read as one are passed over."""
+    label_sets = []
+    for marker in archives_folder().glob(f"*/{MARKER}"):
+        try:
+            label_sets.append(open_label_set(marker.parent.name))
+        except LabError:
+            continue
+    return sorted(label_sets, key=lambda each: each.title.casefold())
+
+
+def delete_label_set(label_set: LabelSet) -> None:
+    """Remove a label set with its photographs and masks, for good.
+
+    Raises LabError where it is another's, or can't be removed.
+    """
+    from core.data.uploaded_archive import delete_archive
+
+    delete_archive(label_set.root)
+
+
+def _space_of(names: Sequence[str]) -> LabelSpace:
+    taken: set[tuple[int, int, int]] = set()
+    colors = []
+    for name in names:
+        known = color_of(name)
+        color = known if known and known not in taken else next(each for each in SHADES if each not in taken)
+        taken.add(color)
+        colors.append(color)
+    return LabelSpace("own", tuple(names), tuple(colors), _own_ids(len(names)))
+
+
+def _own_ids(count: int) -> tuple[int, ...]:
+    """Return the ids of a mask that holds the numbers of so many classes themselves."""
+    return tuple(number if number < count else IGNORED for number in range(256))

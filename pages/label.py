@@ -1,0 +1,272 @@
+"""Label: paint masks on photographs of one's own, take what a network sees, mend it, and train again."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from app.bench import open_bench
+from app.html import joined
+from app.images import image_address, saved_sample
+from app.labelling import ORDERS, edit_of, in_order, knows, mask_panel, network_panels, strokes_panel, watch
+from app.tables import swatch, table
+from app.uploads import uploaded_samples
+from app.viewer import MAX_PANELS, viewer
+from app.widgets import failed_state, pick_also, recall, run_colors, run_name, short_names
+from core import runner
+from core.auth import is_read_only, may_change, read_owner
+from core.config import OF_RUN, RGB, read_config, with_preset
+from core.errors import LabError
+from core.escaping import escape_markdown
+from core.inference.prediction_cache import CachedPrediction
+from core.inference.uploads import IMAGE_EXTENSIONS
+from core.labelling.label_set import (
+    ImageSource,
+    LabelSet,
+    create_label_set,
+    delete_label_set,
+    images_in,
+    list_label_sets,
+    open_label_set,
+)
+from core.labelling.masks import Mask, class_pixels, read_history, read_mask, restore_mask
+from core.models.families import NOT_TRAINED
+from core.paths import resolve_data_root, runs_folder
+from core.runs.store import Run, list_runs
+from core.text import plural
+
+POLL_SECONDS = 1.0
+MIN_LABELLED = 2
+"""Photographs with labels, of which one is scored on."""
+MAX_HISTORY = 30
+
+
+def begin(sets: list[LabelSet], everyone: list[Run]) -> None:
+    """Ask for photographs and classes, and make a label set of them."""
+    with st.form("new-label-set", border=bool(sets)):
+        title = st.text_input("Name", placeholder="My street", max_chars=60)
+        classes = st.text_area(
+            "Classes, one a line",
+            "road\nbuilding\nvegetation\nsky\nperson\ncar",
+            height=160,
+            help="Named as a network names them, its answers can be taken. Two or more.",
+        )
+        files = st.file_uploader("Photographs", type=list(IMAGE_EXTENSIONS), accept_multiple_files=True)
+        folder = st.text_input(
+            "Or a folder with photographs",
+            placeholder="/data/photographs",
+            help="Those that have no mask are copied into the lab.",
+        )
+        if not st.form_submit_button("Begin", type="primary", icon=":material/brush:"):
+            return
+    try:
+        if files:
+            samples = uploaded_samples(files, RGB)
+            images = [ImageSource(sample.name, partial(_given, sample.image)) for sample in samples]
+        else:
+            images = images_in(resolve_data_root(folder))
+        with st.spinner("Copying photographs"):
+            made = create_label_set(title, images, classes.splitlines())
+    except LabError as error:
+        failed_state(error)
+        return
+    st.session_state["label-set"] = made.slug
+    st.rerun()
+
+
+def _given(pixels: np.ndarray) -> np.ndarray:
+    return pixels
+
+
+def choose_runs(label_set: LabelSet, everyone: list[Run]) -> list[str]:
+    """Return the runs whose answers are shown beside the mask: of those that know classes of these names."""
+    able = {run.id: run for run in everyone if run.has_checkpoint("best") and knows(run, label_set) > 1}
+    if not able:
+        st.caption("No network knows two of these classes yet. Label some photographs, and train one.")
+        return []
+    return st.multiselect(
+        "Networks that help",
+        list(able),
+        default=list(able)[:1],
+        format_func=lambda run_id: run_name(able[run_id]),
+        max_selections=MAX_PANELS - 2,
+        key=f"helpers-{label_set.slug}",
+        help="What they see stands beside your mask. With the tool Network a piece of it is yours.",
+    )
+
+
+@st.fragment(run_every=3.0)
+def beside(slug: str, frame: str, helpers: list[str]) -> None:
+    """Show what is labelled so far and what can be done with it, drawn again as strokes come in."""
+    label_set = open_label_set(slug)
+    if st.session_state.get("grows") and read_mask(label_set, frame).revision != st.session_state.get("label-revision"):
+        st.rerun(scope="app")
+    train_panel(label_set, helpers, {run.id: run for run in list_runs(runs_folder())})
+    history_panel(label_set, frame)
+    classes_panel(label_set)
+
+
+def train_panel(label_set: LabelSet, helpers: list[str], by_id: dict[str, Run]) -> None:
+    """Offer a minute's training on what is labelled, from the first network that helps."""
+    done = len(label_set.labelled)
+    st.progress(done / len(label_set.images), f"{done} of {plural(len(label_set.images), 'photograph')} with labels")
+    start = next((run_id for run_id in helpers if by_id[run_id].config.model.family not in NOT_TRAINED), "")
+    label = f"Train {run_name(by_id[start])} on for a minute" if start else "Train a network for a minute"
+    few = done < MIN_LABELLED
+    if st.button(
+        escape_markdown(label),
+        type="primary",
+        icon=":material/model_training:",
+        disabled=few,
+        help="Label two photographs first: one is scored on." if few else "A run like any other, in the background.",
+        key="train-labelled",
+    ):
+        model = {"weights": f"{OF_RUN}{start}"}
+        if start:
+            own = by_id[start].config.model
+            model |= own.model_dump(include={"family", "encoder", *own.options})
+        values = {"dataset": {"name": "folder", "root": str(label_set.root)}, "model": model if start else {}}
+        try:
+            run = runner.launch(read_config(with_preset(values, "taste")), runs_folder())
+            pick_also("Runs to look at", run.name)
+            st.toast("It trains in the background: the page Runs shows how it goes.", icon=":material/check:")
+        except LabError as error:
+            failed_state(error)
+    if st.button("Use as data for training", icon=":material/database:", disabled=few, key="use-labelled"):
+        st.session_state["dataset-name"], st.session_state["folder-root"] = "folder", str(label_set.root)
+        st.switch_page("../pages/train.py")
+
+
+def history_panel(label_set: LabelSet, frame: str) -> None:
+    """List what was changed in a mask, each with a button that brings it back."""
+    with st.popover("History", icon=":material/history:", width="stretch"):
+        changes = read_history(label_set, frame)
+        if not changes:
+            st.caption("Nothing was painted on this photograph yet.")
+        for change in changes[:MAX_HISTORY]:
+            who = f" by {change.who}" if change.who else ""
+            when = time.strftime("%d %b, %H:%M:%S", time.localtime(change.when))
+            text = f"{when}{who}: {plural(change.pixels, 'pixel')}"
+            if st.button(escape_markdown(text), key=f"restore-{change.number}", help="Bring back what was before it."):
+                try:
+                    restore_mask(label_set, frame, change.number - 1)
+                    st.session_state["label-generation"] = st.session_state.get("label-generation", 0) + 1
+                    st.rerun(scope="app")
+                except LabError as error:
+                    failed_state(error)
+
+
+def classes_panel(label_set: LabelSet) -> None:
+    """Show how much of each class is labelled so far."""
+    pixels = class_pixels(label_set)
+    shares = pixels / max(1, pixels.sum())
+    rows = [
+        (joined([swatch(color), name]), f"{share:.1%}")
+        for name, color, share in zip(label_set.space.class_names, label_set.space.colors, shares, strict=True)
+    ]
+    with st.expander("Classes so far"):
+        table(("", "of what is labelled"), rows)
+
+
+def watch_for_networks(coming: "Sequence[Future[CachedPrediction]]") -> None:
+    """Draw the page again once another answer is there."""
+    if any(future.done() for future in coming):
+        st.rerun()
+
+
+def go_by(ids: list[str], by: int) -> None:
+    """Go to another photograph, past the last one to the first."""
+    at = ids.index(st.session_state["label-frame"]) if st.session_state.get("label-frame") in ids else 0
+    st.session_state["label-frame"] = ids[(at + by) % len(ids)]
+
+
+# page layout
+open_bench("Label")
+sets = list_label_sets()
+everyone = list_runs(runs_folder())
+by_id = {run.id: run for run in everyone}
+if not sets:
+    st.title("Label photographs of your own")
+    st.markdown(
+        "Paint masks in the browser, or let a network fill them and mend what is wrong. What you paint is a data set"
+        " like any other: train on it, score with it, take it home."
+    )
+    if is_read_only():
+        st.caption("This lab is read-only: nothing can be labelled here.")
+    else:
+        begin(sets, everyone)
+    st.stop()
+with st.sidebar:
+    slugs = {each.slug: each for each in sets}
+    recall("label-set", list(slugs), sets[0].slug)
+    slug = st.selectbox("Photographs", list(slugs), format_func=lambda slug: slugs[slug].title, key="label-set")
+    label_set = open_label_set(slug)
+    st.query_params["label-set"] = slug
+    helpers = choose_runs(label_set, everyone)
+    grows = st.toggle(
+        "Learn from my strokes",
+        value=True,
+        key="grows",
+        help="A few strokes of each class, and the rest of the photograph follows from colours, the place, and what the"
+        " first network sees. Take it with the tool Network.",
+    )
+    recall("label-order", list(ORDERS), "new")
+    order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="label-order")
+    ids, count = in_order(label_set, order, by_id[helpers[0]] if helpers else None)
+    if count:
+        st.fragment(watch, run_every=None if count.is_done else POLL_SECONDS)(count, count.is_done)
+if not ids:
+    failed_state("This label set has no photograph any more. Its folder may have been emptied.")
+    st.stop()
+recall("label-frame", ids, ids[0])
+with st.container(horizontal=True, vertical_alignment="center", key="bench-frames"):
+    st.button("Previous", icon=":material/arrow_back:", shortcut="Left", on_click=go_by, args=(ids, -1))
+    frame = st.selectbox("Photograph", ids, label_visibility="collapsed", key="label-frame")
+    st.text(f"{ids.index(frame) + 1} of {len(ids)}", width="content")
+    st.button("Next", icon=":material/arrow_forward:", shortcut="Right", on_click=go_by, args=(ids, 1))
+st.query_params["label-frame"] = frame
+mask: Mask = read_mask(label_set, frame)
+sample = saved_sample(frame, label_set.image(frame))
+panels, coming = network_panels(
+    label_set,
+    {run_id: by_id[run_id] for run_id in helpers},
+    short_names([by_id[run_id] for run_id in helpers]),
+    run_colors(everyone),
+    sample.image,
+    sample.digest,
+)
+if grows:
+    grown, more = strokes_panel(label_set, frame, mask, by_id[helpers[0]] if helpers else None, sample.image)
+    panels = [grown, *panels]
+    coming += [more] if more else []
+st.session_state["label-revision"] = mask.revision
+is_mine = may_change(read_owner(label_set.root, of_data=True))
+viewer(
+    image_address(sample.image, sample.digest),
+    [mask_panel(label_set, frame, mask), *panels],
+    label_set.space.class_names,
+    label_set.space.colors,
+    key=f"label-viewer-{st.session_state.get('label-generation', 0)}",
+    name=frame,
+    aspect=sample.image.shape[1] / sample.image.shape[0],
+    edit=edit_of(label_set, frame, mask) if is_mine else None,
+)
+if coming:
+    st.fragment(watch_for_networks, run_every=POLL_SECONDS)(coming)
+with st.sidebar:
+    if is_mine:
+        beside(slug, frame, helpers)
+    if not is_read_only():
+        with st.expander("Other photographs"):
+            begin(sets, everyone)
+    if is_mine:
+        with st.popover("Delete", icon=":material/delete:"):
+            st.caption("The photographs' copies here and all that was painted are gone for good then.")
+            if st.button("Delete this label set", key="delete-label-set"):
+                delete_label_set(label_set)
+                st.session_state.pop("label-set", None)
+                st.query_params.clear()
+                st.rerun()

@@ -1,0 +1,135 @@
+"""The page Label through AppTest: begin, what is shown beside the mask, history, and a minute's training."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.labelling.label_set import create_label_set, list_label_sets
+from core.labelling.masks import change_mask, read_history, read_mask
+from core.runs.store import list_runs
+from core.synthetic import draw_scene
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = ("road", "sky", "tram")
+
+
+@pytest.fixture(autouse=True)
+def lab(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
+    return lab_folders
+
+
+def opened() -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
+    app = app.switch_page("../pages/label.py").run()
+    assert not app.exception
+    return app
+
+
+def shown(app: AppTest) -> dict:
+    """What the viewer was given."""
+    data = [json.loads(component.proto.json) for component in app.get("bidi_component")]
+    return next(each for each in data if "panels" in each)
+
+
+def new_set(count: int = 3):
+    images = [(f"photo {n}", lambda n=n: draw_scene(n, 0, size=(64, 128)).image) for n in range(count)]
+    return create_label_set("My street", images, CLASSES)
+
+
+def paint(label_set, frame: str, value: int) -> None:
+    stroke = {"id": f"{value:08x}", "box": [0, 0, 128, 64], "runs": [128 * 64, value]}
+    change_mask(label_set, frame, stroke, read_mask(label_set, frame).revision)
+
+
+def test_a_folder_of_photographs_becomes_a_label_set(lab) -> None:
+    from PIL import Image
+
+    (lab.other / "photos").mkdir()
+    for number in range(2):
+        Image.fromarray(draw_scene(number, 0, size=(64, 128)).image).save(lab.other / "photos" / f"{number}.png")
+    app = opened()
+    app.text_input[0].set_value("Harbour")
+    app.text_area[0].set_value("water\nquay\n\nship")
+    app.text_input[1].set_value(str(lab.other / "photos"))
+    app.button[-1].click().run()
+    assert not app.exception and not app.error
+    (label_set,) = list_label_sets()
+    assert (label_set.title, label_set.space.class_names) == ("Harbour", ("water", "quay", "ship"))
+    data = shown(app)
+    assert data["edit"]["address"].startswith(f"/lab/labels/{label_set.slug}/") and data["edit"]["panel"] == 0
+    assert [panel["title"] for panel in data["panels"]] == ["Your labels", "From your strokes"]
+
+
+def test_what_can_not_begin_is_a_sentence(lab) -> None:
+    app = opened()
+    app.text_input[0].set_value("Harbour")
+    app.text_input[1].set_value(str(lab.other / "nothing"))
+    app.button[-1].click().run()
+    assert not app.exception and "There is no folder" in app.error[0].value
+    assert list_label_sets() == []
+
+
+def test_a_network_that_knows_the_classes_stands_beside_the_mask(lab, trained_run) -> None:
+    shutil.copytree(trained_run, lab.runs / trained_run.name)
+    label_set = new_set()
+    app = opened()
+    for _ in range(100):
+        if shown(app)["panels"][2]["labels"]:
+            break
+        app.run()
+    data = shown(app)
+    assert len(data["panels"]) == 3 and data["classes"] == list(CLASSES)
+    assert "confident" in data["panels"][2]["subtitle"] and label_set.labelled == []
+
+
+def test_frames_without_labels_come_first_and_the_least_sure_of_them(lab, trained_run) -> None:
+    shutil.copytree(trained_run, lab.runs / trained_run.name)
+    label_set = new_set()
+    first, second, third = label_set.images
+    paint(label_set, first, 0)
+    app = opened()
+    assert app.selectbox(key="label-frame").options == [second, third, first]
+    app.selectbox(key="label-order").set_value("name").run()
+    assert app.selectbox(key="label-frame").options == [first, second, third]
+    app.selectbox(key="label-order").set_value("unsure").run()
+    for _ in range(100):
+        if not app.get("progress") or len(app.get("progress")) < 2:
+            break
+        app.run()
+    options = app.selectbox(key="label-frame").options
+    assert options[-1] == first and set(options) == {first, second, third}
+
+
+def test_history_brings_a_mask_back_and_a_minute_of_training_is_a_run(lab, monkeypatch) -> None:
+    monkeypatch.setattr("core.runner.local.start", lambda path: None)
+    label_set = new_set()
+    first, second, _ = label_set.images
+    app = opened()
+    assert app.button(key="train-labelled").disabled
+    paint(label_set, first, 0)
+    paint(label_set, first, 1)
+    paint(label_set, second, 1)
+    app.run()
+    app.selectbox(key="label-frame").set_value(first).run()
+    assert [change.number for change in read_history(label_set, first)] == [2, 1]
+    app.button(key="restore-2").click().run()
+    assert not app.exception and (read_mask(label_set, first).labels == 0).all()
+    app.button(key="train-labelled").click().run()
+    assert not app.exception and not app.error
+    (run,) = list_runs(lab.runs)
+    assert run.config.dataset.root == str(label_set.root) and run.config.training.minutes == 1
+    assert np.isclose(run.config.training.evaluations, 4)
+
+
+def test_a_label_set_is_deleted_for_good(lab) -> None:
+    new_set()
+    app = opened()
+    app.button(key="delete-label-set").click().run()
+    assert not app.exception and list_label_sets() == []
+    assert "Label photographs of your own" in app.title[0].value
