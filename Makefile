@@ -19,7 +19,8 @@ ROOT ?= ../shared/data/cityscapes
 TORCH ?= $(or $(patsubst .venv/lab-%,%,$(firstword $(wildcard .venv/lab-*))),pypi)
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Three workers on two cores: those in a browser mostly wait for it.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 LAB := .venv/lab-$(TORCH)
 TESTS := .venv/tests-$(TORCH)
