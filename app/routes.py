@@ -23,6 +23,7 @@ from core.errors import LabError
 from core.files import parse_json
 from core.labelling.label_set import open_label_set
 from core.labelling.masks import ChangedElsewhereError, change_mask, read_mask
+from core.labelling.patches import PatchError
 from core.paths import runs_folder
 from core.report.saved_reports import find_report
 from core.runs.metrics_log import rows_since
@@ -143,8 +144,10 @@ async def paint(request: Request) -> Response:
                 mask = change_mask(label_set, frame, patch, str(message["revision"]))
             except ChangedElsewhereError as error:
                 return JSONResponse({"error": str(error)}, status_code=409)
-            except LabError as error:
+            except PatchError as error:
                 return JSONResponse({"error": str(error)}, status_code=422)
+            except LabError as error:  # a full disk, another's label set: the browser keeps the stroke
+                return JSONResponse({"error": str(error)}, status_code=403)
             except (ValueError, KeyError, TypeError):
                 return JSONResponse({"error": "This is no stroke. Reload the page."}, status_code=422)
         return JSONResponse({"revision": mask.revision}, headers={"Cache-Control": "no-store"})

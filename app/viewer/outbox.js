@@ -40,6 +40,10 @@ export class Outbox {
       } else if (answer.status === 409) {
         this.revision = await this.onConflict(answer.body.error).catch(() => this.revision);
         await this.wait(RETRY_MS[0]);
+      } else if (answer.status === 422 || answer.status === 413) {
+        this.waiting.shift(); // never to be taken: it must not keep back those behind it
+        this.#keep();
+        this.revision = await this.onConflict(answer.body.error).catch(() => this.revision);
       } else if (answer.status === 0 || answer.status >= 502) {
         this.onState("waiting", "The lab doesn't answer. What you paint is kept in this browser until it does.");
         await this.wait(RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);

@@ -21,6 +21,10 @@ MAX_RUNS = 1_000_000
 _ID = re.compile(r"[0-9a-f]{8,32}")
 
 
+class PatchError(LabError):
+    """A message that is no patch of its mask, and never will be."""
+
+
 @dataclass(frozen=True)
 class Patch:
     """Values uint16 (h, w) at rows from `top` and columns from `left`; `id` tells it from every other patch."""
@@ -57,7 +61,7 @@ def parse_patch(message: Any, size: tuple[int, int], num_classes: int) -> Patch:
         num_classes: K; values are 0..K-1, 255 or 256.
 
     Raises:
-        LabError: it is no patch, or lies outside of the mask.
+        PatchError: it is no patch, or lies outside of the mask.
     """
     try:
         patch_id, box, runs = message["id"], message["box"], message["runs"]
@@ -68,18 +72,20 @@ def parse_patch(message: Any, size: tuple[int, int], num_classes: int) -> Patch:
         if not isinstance(box, list) or len(box) != 4 or not all(type(each) is int for each in [*box, *runs]):
             raise ValueError("it holds what is no whole number")
     except (ValueError, TypeError, KeyError) as error:
-        raise LabError(f"This is no stroke ({error}). Reload the page.") from None
+        raise PatchError(f"This is no stroke ({error}). Reload the page.") from None
     left, top, width, height = box
     if min(left, top) < 0 or min(width, height) < 1 or left + width > size[1] or top + height > size[0]:
-        raise LabError(f"The stroke lies outside of the mask, which has {size[1]} x {size[0]} pixels. Reload the page.")
+        raise PatchError(
+            f"The stroke lies outside of the mask, which has {size[1]} x {size[0]} pixels. Reload the page."
+        )
     if max(abs(each) for each in runs) > size[0] * size[1]:
-        raise LabError("The stroke has a number that is too large. Reload the page.")
+        raise PatchError("The stroke has a number that is too large. Reload the page.")
     counts, values = np.array(runs[0::2]), np.array(runs[1::2])
     if (counts < 1).any() or counts.sum() != width * height:
-        raise LabError(f"The stroke has other pixels than its box of {width} x {height}. Reload the page.")
+        raise PatchError(f"The stroke has other pixels than its box of {width} x {height}. Reload the page.")
     known = (values >= 0) & ((values < num_classes) | (values == IGNORED) | (values == UNCHANGED))
     if not known.all():
-        raise LabError(
+        raise PatchError(
             f"The stroke has the class number {values[~known][0]}, and the label set has {num_classes} classes. It may"
             " have been changed meanwhile: reload the page."
         )

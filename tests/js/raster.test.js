@@ -120,6 +120,21 @@ test("what the server didn't take stays in the browser, and is sent again", asyn
   assert.deepEqual(again.pending, [{ id: "two" }]);
 });
 
+test("what the server will never take keeps back nothing behind it", async () => {
+  const ids = [];
+  const { outbox, states, store } = outboxOf(
+    async ({ patch }) => {
+      ids.push(patch.id);
+      return patch.id === "bad" ? { status: 422, body: { error: "no stroke" } } : { status: 200, body: { revision: "2-x" } };
+    },
+    { onConflict: async () => "1-x" }
+  );
+  await Promise.all([outbox.add({ id: "bad" }), outbox.add({ id: "good" })]);
+  assert.deepEqual(ids, ["bad", "good"]);
+  assert.equal(states.at(-1), "saved");
+  assert.equal(store.kept.size, 0);
+});
+
 test("over a mask that was changed elsewhere what was painted is laid anew", async () => {
   const bodies = [];
   const { outbox } = outboxOf(
