@@ -16,10 +16,12 @@ SORTS = {
     "name": "By name",
     "worst": "Worst mIoU first",
     "apart": "Largest difference first",
+    "disagreement": "Networks disagree most first",
     "unsure": "Least confident first",
     "class": "Most of a class first",
     "labels": "Labels to doubt first",
 }
+OF_TWO = ("apart", "disagreement")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Order:
                 return score.quality
             case "class":
                 return -score.shares[self.class_index]
+            case "disagreement":
+                other = others.get(frame_id)
+                return -score.disagreement(other) if other else None
             case _:
                 other = others.get(frame_id)
                 is_known = other is not None and score.miou is not None and other.miou is not None
@@ -61,20 +66,22 @@ class Order:
                 return f"{-value:.1%} of the picture"
             case "labels":
                 return f"label quality {value:.2f}"
+            case "disagreement":
+                return f"{-value:.1%} seen differently"
             case _:
                 return f"{abs(value):.1%} apart"
 
 
 def choose_order(chosen: Sequence[str], names: dict[str, str], class_names: Sequence[str]) -> Order:
     """Return widgets for how frames are sorted. What is chosen stands in the page's address."""
-    kinds = [kind for kind in SORTS if kind != "apart" or len(chosen) > 1]
+    kinds = [kind for kind in SORTS if kind not in OF_TWO or len(chosen) > 1]
     recall("sort", kinds, "name")
     kind = st.selectbox("Sort frames", kinds, format_func=SORTS.get, key="sort")
     st.query_params["sort"] = kind
     if kind == "name":
         return Order(kind)
     run_id = _one_of("Run", "sort-run", list(chosen), names.__getitem__)
-    if kind == "apart":
+    if kind in OF_TWO:
         others = [other for other in chosen if other != run_id]
         return Order(kind, run_id, _one_of("Other run", "sort-other", others, names.__getitem__))
     if kind == "class":

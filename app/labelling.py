@@ -1,5 +1,6 @@
 """What the page Label shows: photographs that are labelled here, in their order, and what networks see in them."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 
@@ -22,7 +23,12 @@ from core.labels import IGNORED
 from core.runs.store import Run
 
 GROWN = "From your strokes"
-ORDERS = {"new": "Without labels first", "unsure": "Least sure first", "name": "By name"}
+ORDERS = {
+    "new": "Without labels first",
+    "unsure": "Least sure first",
+    "disagreement": "Networks disagree most first",
+    "name": "By name",
+}
 
 
 def knows(run: Run, label_set: LabelSet) -> int:
@@ -101,31 +107,54 @@ def strokes_panel(
     return Panel(GROWN, labels, confidence, subtitle=f"{grown.milliseconds / 1000:.1f} s"), None
 
 
-def in_order(label_set: LabelSet, order: str, run: Run | None) -> tuple[list[str], Count | None]:
-    """Return the frames of a label set in an order, and how far a run has looked at them, where that decides it."""
+def counted(label_set: LabelSet, order: str, runs: Sequence[Run]) -> list[Count]:
+    """Return how far those runs have looked at all photographs that an order asks: the first, which is sure or not,
+    and for a disagreement the next one with the same classes. None where there are too few.
+    """
+    needed = {"unsure": 1, "disagreement": 2}.get(order, 0)
+    looking = [run for run in runs if run.config and run.class_names == runs[0].class_names][:needed]
+    if len(looking) < needed:
+        return []
+    frames = [Frame(name, "", "", path, None) for name, path in label_set.images.items()]
+    counts = []
+    for run in looking:
+        size = (run.config.dataset.height, run.config.dataset.width)
+        space = replace(label_set.space, class_names=run.class_names, colors=run.colors)
+        dataset = Dataset("folder", label_set.root, space, size, (), tuple(frames), run.pixels)
+        counts.append(frame_scorer().count(run.path, dataset, frames))
+    return counts
+
+
+def in_order(label_set: LabelSet, order: str, counts: Sequence[Count]) -> list[str]:
+    """Return the frames of a label set in an order: those that no run has looked at yet after those that it knows, and
+    those that have labels last.
+    """
     names, done = list(label_set.images), set(label_set.labelled)
     if order == "name":
-        return names, None
+        return names
     fresh = [name for name in names if name not in done]
-    rest = [name for name in names if name in done]
-    if order == "new" or run is None or run.config is None:
-        return fresh + rest, None
-    frames = [Frame(name, "", "", label_set.images[name], None) for name in names]
-    size = (run.config.dataset.height, run.config.dataset.width)
-    space = replace(label_set.space, class_names=run.class_names, colors=run.colors)
-    dataset = Dataset("folder", label_set.root, space, size, (), tuple(frames), run.pixels)
-    count = frame_scorer().count(run.path, dataset, frames)
-    unknown = 2.0
-    confidence = {name: count.rows[name].confidence if name in count.rows else unknown for name in names}
-    return sorted(fresh, key=confidence.__getitem__) + rest, count
+    if counts:
+        first, last = counts[0].rows, counts[-1].rows
+        known = [name for name in fresh if name in first and name in last]
+        if order == "unsure":
+            known.sort(key=lambda name: first[name].confidence)
+        else:
+            known.sort(key=lambda name: -first[name].disagreement(last[name]))
+        fresh = known + [name for name in fresh if name not in known]
+    return fresh + [name for name in names if name in done]
 
 
-def watch(count: Count, was_done: bool) -> None:
-    """Show how far a run has looked at all photographs; the page again when it has."""
-    if count.problem:
-        failed_state(count.problem)
-    if count.is_done and not was_done:
+def watch(label_set: LabelSet, order: str, runs: Sequence[Run], before: int) -> None:
+    """Show how far runs have looked at all photographs, drawn again while they do, and the page again once they have.
+
+    Args:
+        before: how many answers the page knew.
+    """
+    counts = counted(label_set, order, runs)
+    for problem in {count.problem for count in counts if count.problem}:
+        failed_state(problem)
+    done, total = sum(len(count.rows) for count in counts), sum(count.frames for count in counts)
+    if done == total and done > before:
         st.rerun()
-    if not count.is_done:
-        done = len(count.rows)
-        st.progress(done / count.frames, f"The network looks at all photographs: {done} of {count.frames}.")
+    if done < total:
+        st.progress(done / total, f"The network looks at all photographs: {done} of {total}.")

@@ -11,7 +11,7 @@ import streamlit as st
 from app.bench import open_bench
 from app.html import joined
 from app.images import image_address, saved_sample
-from app.labelling import ORDERS, edit_of, in_order, knows, mask_panel, network_panels, strokes_panel, watch
+from app.labelling import ORDERS, counted, edit_of, in_order, knows, mask_panel, network_panels, strokes_panel, watch
 from app.tables import swatch, table
 from app.uploads import uploaded_samples
 from app.viewer import MAX_PANELS, viewer
@@ -215,9 +215,15 @@ with st.sidebar:
     )
     recall("label-order", list(ORDERS), "new")
     order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="label-order")
-    ids, count = in_order(label_set, order, by_id[helpers[0]] if helpers else None)
-    if count:
-        st.fragment(watch, run_every=None if count.is_done else POLL_SECONDS)(count, count.is_done)
+    counts = counted(label_set, order, [by_id[run_id] for run_id in helpers])
+    ids = in_order(label_set, order, counts)
+    if order == "disagreement" and not counts:
+        st.caption("Choose two networks with the same classes above, and the order follows where they differ.")
+    if counts:
+        looks = [by_id[run_id] for run_id in helpers]
+        is_done = all(count.is_done for count in counts)
+        every = None if is_done else POLL_SECONDS
+        st.fragment(watch, run_every=every)(label_set, order, looks, sum(len(count.rows) for count in counts))
 if not ids:
     failed_state("This label set has no photograph any more. Its folder may have been emptied.")
     st.stop()

@@ -22,7 +22,7 @@ from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.inference import worker as worker_module
 from core.inference.fair_queue import FairQueue, outcome
-from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
+from core.inference.frame_scores import FrameScore, FrameScorer, read_scores, score_frame, scores_path
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, checkpoint_digest, prediction_key
 from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, window_starts
 from core.inference.tta import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
@@ -555,6 +555,19 @@ def test_frames_are_scored_in_the_background_and_kept(lab_folders, trained_run, 
     wait_until(lambda: len(read_scores(scores_path(trained_run, dataset, dataset.val))) == 4)
     assert FrameScorer(predict).count(trained_run, dataset, dataset.val).is_done, "from disk, without a prediction"
     assert len(requests) == 5
+
+
+def test_how_much_two_runs_disagree_on_a_frame_is_the_share_where_they_say_other_classes():
+    target = np.full((64, 96), 255, np.uint8)
+    half = np.zeros_like(target)
+    half[:, 48:] = 1
+
+    def score(labels: np.ndarray) -> FrameScore:
+        return score_frame(CachedPrediction(labels, labels, ("land", "sea"), ((0, 0, 0), (1, 1, 1)), 1.0), target)
+
+    land, both, sea = (score(labels) for labels in (np.zeros_like(half), half, np.ones_like(half)))
+    assert land.disagreement(both) == both.disagreement(land) == 0.5
+    assert land.disagreement(land) == 0 and land.disagreement(sea) == 1
 
 
 def test_a_failing_network_is_a_sentence_once_and_tried_again(lab_folders, trained_run, wait_until, monkeypatch):

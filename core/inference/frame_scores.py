@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from core.data.dataset import Dataset
@@ -25,11 +26,12 @@ from core.inference.prediction_cache import CachedPrediction
 from core.paths import cache_folder
 from core.runs.checkpoint_digest import checkpoint_digest
 
-VERSION = 4
+VERSION = 5
 """Raised when the same weights would answer otherwise, or more is kept of an answer."""
 PATIENCE = 30.0
 """Seconds after which a count that isn't asked about stops."""
 SAVE_EVERY = 25
+CELLS = 32
 
 Predict = Callable[[Path, np.ndarray], CachedPrediction]
 
@@ -45,6 +47,7 @@ class FrameScore:
         shares: of the frame's pixels by class of the truth, or of the prediction where there is no truth, 0..1.
         quality: how probable the run finds the frame's labels, 0..1, see `core.evaluation.metrics.label_quality`; None
             for a frame without labels.
+        cells: the predicted classes of `CELLS` x `CELLS` pixels, evenly spread, in hexadecimal.
     """
 
     miou: float | None
@@ -52,6 +55,12 @@ class FrameScore:
     confidence: float
     shares: tuple[float, ...]
     quality: float | None
+    cells: str
+
+    def disagreement(self, other: "FrameScore") -> float:
+        """Return the share of the frame, 0..1, of which another run with the same classes says another class."""
+        ours, theirs = bytes.fromhex(self.cells), bytes.fromhex(other.cells)
+        return sum(one != another for one, another in zip(ours, theirs, strict=True)) / len(ours)
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,7 @@ def score_frame(prediction: CachedPrediction, target: np.ndarray) -> FrameScore:
         confidence=float(prediction.confidence.mean()) / 255,
         shares=tuple((counted / prediction.labels.size).tolist()),
         quality=label_quality(target, prediction.labels, prediction.confidence, num_classes),
+        cells=cv2.resize(prediction.labels, (CELLS, CELLS), interpolation=cv2.INTER_NEAREST).tobytes().hex(),
     )
 
 

@@ -157,7 +157,7 @@ def test_frames_are_sorted_by_what_is_asked(lab_folders, with_runs) -> None:
     frames = strip(app)["frames"]
     assert [caption.rpartition(" · ")[2] for _, caption, _ in frames] == [f"mIoU {score:.1f}%" for score in scores]
     assert [round(miou * 100, 1) for _, _, (miou,) in frames] == scores, "the strip says what it is sorted by"
-    for kind in ("unsure", "class", "labels", "apart"):
+    for kind in ("unsure", "class", "labels", "disagreement", "apart"):
         app.selectbox(key="sort").set_value(kind).run()
         assert len(scored(app).selectbox(key="image").options) == 4
     captions = {caption.rpartition(" · ")[2] for _, caption, _ in strip(app)["frames"]}

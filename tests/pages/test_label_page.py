@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.labelling import in_order
+from core.inference.frame_scores import Count, FrameScore
 from core.labelling.label_set import create_label_set, list_label_sets
 from core.labelling.masks import change_mask, read_history, read_mask
 from core.runs.store import list_runs
@@ -104,6 +106,22 @@ def test_frames_without_labels_come_first_and_the_least_sure_of_them(lab, traine
         app.run()
     options = app.selectbox(key="label-frame").options
     assert options[-1] == first and set(options) == {first, second, third}
+
+
+def test_what_two_networks_disagree_on_comes_first_and_what_they_have_not_seen_after_it(lab) -> None:
+    label_set = new_set(5)
+    labelled, same, apart, unseen, half = label_set.images
+    paint(label_set, labelled, 0)
+
+    def count(answers: dict[str, int]) -> Count:
+        rows = {
+            frame: FrameScore(None, (), 0.5, (), None, bytes([0] * (8 - number) + [1] * number).hex())
+            for frame, number in answers.items()
+        }
+        return Count(rows, 5)
+
+    counts = [count(dict.fromkeys(label_set.images, 0)), count({labelled: 8, same: 0, apart: 8, half: 4})]
+    assert in_order(label_set, "disagreement", counts) == [apart, half, same, unseen, labelled]
 
 
 def test_history_brings_a_mask_back_and_a_minute_of_training_is_a_run(lab, monkeypatch) -> None:
