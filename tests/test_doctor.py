@@ -647,6 +647,33 @@ def test_their_clean_twins_are_healthy_and_mean_the_same(root, save, ending):
     assert set(np.unique(read_labels(root / f"masks/0.{ending}"))) <= {0, 2, 4}
 
 
+@pytest.mark.parametrize("in_colors", [False, True])
+@pytest.mark.parametrize("length", [0, 30], ids=["dabs", "strokes"])
+def test_masks_of_thin_strokes_and_dabs_are_healthy(root, in_colors, length):
+    """What a pen leaves is as thin as what a blur leaves, but no value lies between its neighbours."""
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (16, 3), dtype=np.uint8)
+    for index in range(4):
+        write(root / f"images/{index}.png", image_file(index))
+        mask = np.full((64, 96), 255, np.uint8)
+        for value in range(16):  # a class a stroke, in a place of its own
+            x, y = 8 + 24 * (value % 4), 8 + 16 * (value // 4)
+            across, down = length * rng.uniform(-0.2, 0.2), length * rng.uniform(-0.2, 0.2)
+            cv2.line(mask, (x, y), (int(x + across), int(y + down)), value, 1 if length == 0 else 2)
+        painted = np.full((64, 96, 3), 255, np.uint8)
+        painted[mask < 16] = colors[mask[mask < 16]]
+        path = root / f"masks/{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(painted if in_colors else mask).save(path)
+    rows = [
+        {"name": f"c{value}", "color": color.tolist(), **({} if in_colors else {"ids": [value]})}
+        for value, color in enumerate(colors)
+    ]
+    (root / "classes.json").write_text(json.dumps(rows))
+    report = examine(root)
+    assert report.errors == (), report.errors
+
+
 @pytest.mark.parametrize("table", [0, 5])
 def test_palettes_that_differ_are_an_error_whose_proposal_is_by_colour(root, table):
     colors = np.array([[0, 0, 0], [128, 64, 128], [70, 130, 180]], np.uint8)

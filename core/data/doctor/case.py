@@ -14,6 +14,8 @@ MIXED_UP = 8
 """So many thin values that a mask is suspected of having been blurred; the 515 real frames at hand have 4 at most."""
 RAMPS = 0.15
 """Share of changes that are ramps in a blurred mask of colours."""
+RAMPS_OF_STROKES = 0.05
+"""Dabs and strokes of a pen are thin as well, but lie between equals: without some ramps nothing was blurred."""
 RAMPS_OF_IDS = 0.1
 """The same of numbers. Of 88 real frames, merged to 2, 4, 7, 19 or all classes, it is 0.034 at most as drawn and 0.068
 at a quarter of the size by nearest neighbour; resized bilinearly or saved as JPEG, the median is 0.197 at least and one
@@ -104,7 +106,8 @@ def is_blurred(mask: MaskInfo) -> bool:
     """Return True for a mask that holds values which were never drawn, along the outlines of those that were."""
     if mask.kind != "colors" and mask.ramps > RAMPS_OF_IDS:
         return True
-    return mask.thin >= MIXED_UP and (mask.ramps > RAMPS or 2 * mask.thin > mask.different)
+    is_mixed = mask.ramps > RAMPS or (mask.ramps > RAMPS_OF_STROKES and 2 * mask.thin > mask.different)
+    return mask.thin >= MIXED_UP and is_mixed
 
 
 def palettes_differ(masks: Sequence[MaskInfo]) -> bool:
