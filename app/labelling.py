@@ -8,7 +8,8 @@ import numpy as np
 import streamlit as st
 
 from app.images import MOMENT_SECONDS, coming_panel, map_address, predictions_so_far
-from app.services import frame_scorer, inference_worker, tab, visitor
+from app.media import encode_map
+from app.services import frame_scorer, inference_worker, media, tab, visitor
 from app.viewer import Edit, Panel
 from app.widgets import failed_state
 from core.data.dataset import Dataset
@@ -19,6 +20,7 @@ from core.inference.frame_scores import Count
 from core.inference.prediction_cache import CachedPrediction
 from core.labelling.label_set import LabelSet
 from core.labelling.masks import Mask
+from core.labelling.superpixels import find_superpixels
 from core.labels import IGNORED
 from core.runs.store import Run
 
@@ -37,9 +39,10 @@ def knows(run: Run, label_set: LabelSet) -> int:
     return sum(name.casefold() in own for name in label_set.space.class_names)
 
 
-def edit_of(label_set: LabelSet, frame: str, mask: Mask) -> Edit:
-    """Return where the patches of a frame's mask go."""
-    return Edit(f"/lab/labels/{label_set.slug}/{frame}", mask.revision)
+def edit_of(label_set: LabelSet, frame: str, mask: Mask, image: np.ndarray, digest: str) -> Edit:
+    """Return where the patches of a frame's mask go, and the superpixels of its photograph, found once asked for."""
+    superpixels = media().address(("superpixels", digest), "png", lambda: encode_map(find_superpixels(image)))
+    return Edit(f"/lab/labels/{label_set.slug}/{frame}", mask.revision, superpixels=superpixels)
 
 
 def mask_panel(label_set: LabelSet, frame: str, mask: Mask) -> Panel:

@@ -258,7 +258,7 @@ viewer(
     key=f"label-viewer-{st.session_state.get('label-generation', 0)}",
     name=frame,
     aspect=sample.image.shape[1] / sample.image.shape[0],
-    edit=edit_of(label_set, frame, mask) if is_mine else None,
+    edit=edit_of(label_set, frame, mask, sample.image, sample.digest) if is_mine else None,
 )
 if coming:
     st.fragment(watch_for_networks, run_every=POLL_SECONDS)(coming)

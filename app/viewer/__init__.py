@@ -89,11 +89,13 @@ class Edit:
         address: of the route that takes them, see `app.routes`.
         revision: of the mask that the panel shows, see `core.labelling.masks`.
         panel: the number of that panel.
+        superpixels: address of a map of the picture's superpixels, see `core.labelling.superpixels`; empty without.
     """
 
     address: str
     revision: str
     panel: int = 0
+    superpixels: str = ""
 
 
 def viewer(

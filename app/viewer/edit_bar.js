@@ -54,8 +54,9 @@ export class EditBar {
     this.size.value = String(Math.round(position));
     this.size.style.setProperty("--filled", `${position}%`);
     this.sizeText.textContent = `${Math.max(1, Math.round(2 * editor.radius))} px`;
-    const takes = this.tools.find(({ name }) => name === "take").button;
+    const [takes, superpixel] = ["take", "superpixel"].map((tool) => this.tools.find(({ name }) => name === tool).button);
     this.network.hidden = takes.hidden = !editor.hasNetwork;
+    superpixel.hidden = !editor.superpixels;
     this.undo.disabled = editor.done.length === 0;
     this.redo.disabled = editor.undone.length === 0;
   }

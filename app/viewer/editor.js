@@ -2,10 +2,19 @@
 // `outbox.js`. The viewer asks `begin`, `drag`, `end` and `key` first, and goes on by itself where they return false.
 
 import { EditBar } from "./edit_bar.js";
-import { EXACT, bytesOf } from "./images.js";
+import { EXACT, bytesOf, decodeMap } from "./images.js";
 import { IGNORED, resized } from "./maps.js";
 import { Outbox, waitingAddresses } from "./outbox.js";
-import { alikeColor, applyPatch, cleanPieces, coverConnected, coverPolygon, paintLine, patchBetween } from "./raster.js";
+import {
+  alikeColor,
+  applyPatch,
+  cleanPieces,
+  coverConnected,
+  coverPolygon,
+  paintLine,
+  patchBetween,
+  strongestEdge,
+} from "./raster.js";
 import { Sketch } from "./sketch.js";
 import { TOOLS } from "./tools.js";
 import { clamp, imagePoint } from "./view.js";
@@ -15,6 +24,8 @@ const RADIUS_STEP = 1.25;
 const COLOR_TOLERANCE = 24; // of 255, in every channel
 const LEAST_PIECE = 32; // pixels of a piece that cleaning leaves
 const CLOSE_ENOUGH = 10; // CSS pixels from its first point at which a click closes a polygon
+const SNAP = 8; // CSS pixels within which a corner looks for an edge
+const STROKES = ["brush", "eraser", "superpixel"]; // tools that paint as long as the pointer is down
 
 const sendTo = (address) => async (body) => {
   const headers = { "Content-Type": "application/json" };
@@ -49,8 +60,9 @@ const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte)
 export class Editor {
   constructor(viewer) {
     this.viewer = viewer;
-    this.edit = null; // {address, revision, panel} of what is painted on; null where nothing is
+    this.edit = null; // {address, revision, panel, superpixels} of what is painted on; null where nothing is
     this.labels = null; // the mask as it is painted, a map; null until it is loaded
+    this.superpixels = null; // a map of their numbers; null until it is loaded
     this.tool = "brush";
     this.classIndex = 0;
     this.radius = 12;
@@ -88,7 +100,7 @@ export class Editor {
   open(edit) {
     const isOther = edit?.address !== this.edit?.address;
     this.edit = edit ?? null;
-    if (isOther) Object.assign(this, { labels: null, done: [], undone: [], corners: [], stroke: null });
+    if (isOther) Object.assign(this, { labels: null, superpixels: null, done: [], undone: [], corners: [], stroke: null });
     if (edit && !this.labels && this.panel.labels) {
       const { labels } = this.panel;
       this.labels = { ...labels, values: labels.values.slice() }; // the cached one stays as it came
@@ -98,8 +110,19 @@ export class Editor {
       this.panel.labels = this.labels;
       this.outbox.flush();
       sendWhatWaits();
+      this.#fetchSuperpixels();
     }
     this.bar.show();
+  }
+
+  // They come after the mask; until then, and where they can't be had, there is no tool for them.
+  async #fetchSuperpixels() {
+    const { edit } = this;
+    const map = edit.superpixels ? await decodeMap(edit.superpixels).catch(() => null) : null;
+    if (map && this.edit?.superpixels === edit.superpixels) {
+      this.superpixels = resized(map, this.labels);
+      this.bar.show();
+    }
   }
 
   // The viewer goes: a stroke that is under way is as good as ended.
@@ -117,7 +140,7 @@ export class Editor {
     const { width, height } = this.labels;
     const isInside = x >= 0 && y >= 0 && x < width && y < height;
     if (this.tool === "polygon") this.#addCorner(event, panel, point);
-    else if (this.tool === "brush" || this.tool === "eraser") {
+    else if (STROKES.includes(this.tool)) {
       this.stroke = { before: this.labels.values.slice(), last: point };
       this.#paintTo(point);
     } else if (isInside) this.#fillAt([x, y], panel);
@@ -239,9 +262,25 @@ export class Editor {
 
   #paintTo(point) {
     const { last } = this.stroke;
-    paintLine(this.labels.values, this.labels, last, point, this.radius, this.value);
+    if (this.tool === "superpixel") this.#coverSuperpixels(last, point);
+    else paintLine(this.labels.values, this.labels, last, point, this.radius, this.value);
     this.stroke.last = point;
     this.viewer.showEdited(this.panel);
+  }
+
+  // Those that lie under the line between two points.
+  #coverSuperpixels(from, to) {
+    if (!this.superpixels) return;
+    const { values, width, height } = this.superpixels;
+    const steps = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1])));
+    for (let step = 0; step <= steps; step++) {
+      const [x, y] = [0, 1].map((axis) => Math.floor(from[axis] + ((to[axis] - from[axis]) * step) / steps));
+      if (x < 0 || y < 0 || x >= width || y >= height) continue;
+      const number = values[y * width + x];
+      if (number === this.stroke.number) continue; // the one that was covered last
+      this.stroke.number = number;
+      this.#cover((covered) => coverConnected(covered, this.labels, [x, y], (index) => values[index] === number));
+    }
   }
 
   #fillAt([x, y], panel) {
@@ -306,9 +345,10 @@ export class Editor {
 
   // ---- polygons
 
-  #addCorner(event, panel, point) {
+  #addCorner(event, panel, pointer) {
     const scale = this.#cssPixels(panel);
     const [first] = this.corners;
+    const point = event.shiftKey ? strongestEdge(this.#colors(), this.labels, pointer, SNAP / scale) : pointer;
     const isClosed = first && Math.hypot(point[0] - first[0], point[1] - first[1]) * scale < CLOSE_ENOUGH;
     if (isClosed && this.corners.length > 2) {
       this.closePolygon();

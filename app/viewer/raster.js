@@ -64,6 +64,23 @@ export function coverConnected(covered, { width, height }, [x, y], isAlike) {
   }
 }
 
+// The middle of the pixel within `reach` of a point at which colors change most, from RGBA bytes; of equals the nearest.
+export function strongestEdge(rgba, { width, height }, [x, y], reach) {
+  const change = (a, b) => Math.abs(rgba[a] - rgba[b]) + Math.abs(rgba[a + 1] - rgba[b + 1]) + Math.abs(rgba[a + 2] - rgba[b + 2]);
+  let best = { strength: 0, distance: 0, point: [x, y] };
+  for (let row = Math.max(1, Math.ceil(y - reach)); row <= Math.min(height - 2, y + reach); row++) {
+    for (let column = Math.max(1, Math.ceil(x - reach)); column <= Math.min(width - 2, x + reach); column++) {
+      const distance = Math.hypot(column + 0.5 - x, row + 0.5 - y);
+      if (distance > reach) continue;
+      const at = 4 * (row * width + column);
+      const strength = change(at - 4, at + 4) + change(at - 4 * width, at + 4 * width);
+      const isBetter = strength > best.strength || (strength === best.strength && strength > 0 && distance < best.distance);
+      if (isBetter) best = { strength, distance, point: [column + 0.5, row + 0.5] };
+    }
+  }
+  return best.point;
+}
+
 // Give every connected piece of fewer than `least` pixels the value that most of the pixels around it have.
 export function cleanPieces(values, { width, height }, least) {
   const isSeen = new Uint8Array(values.length);

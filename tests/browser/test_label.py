@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from core.labelling.label_set import LabelSet, create_label_set, open_label_set
 from core.labelling.masks import read_mask
 from core.labelling.patches import parse_patch
+from core.labelling.superpixels import find_superpixels
 from core.synthetic import draw_scene
 from tests.browser.conftest import ROOT, free_port
 
@@ -141,6 +143,45 @@ def test_paint_fill_undo_and_reload(page, url: str, label_set: LabelSet) -> None
     stroke(page, (0.8, 0.2), (0.9, 0.2))
     wait_saved(page)
     assert np.array_equal(on_disk(label_set), replayed(patches))
+
+
+def test_superpixels_are_painted_one_by_one_and_corners_go_to_edges(page, url: str, label_set: LabelSet) -> None:
+    frame = next(iter(label_set.images))
+    numbers = find_superpixels(draw_scene(0, 0, size=SIZE).image)
+    patches = opened(page, url, label_set)
+    page.get_by_role("button", name="Superpixel").click()
+    stroke(page, (0.3, 0.7), (0.5, 0.7))
+    wait_saved(page)
+    labels = on_disk(label_set)
+    row, left, right = int(0.7 * 128), int(0.31 * 256), int(0.49 * 256)
+    assert (labels[row, left:right] == 0).all() and np.array_equal(labels, replayed(patches))
+    count, pieces = cv2.connectedComponents((labels == 0).astype(np.uint8), connectivity=4)
+    assert count == 2, "what was painted is connected"
+    for number in np.unique(numbers[row, left:right]):
+        _, parts = cv2.connectedComponents((numbers == number).astype(np.uint8), connectivity=4)
+        painted = parts[row, left:right][numbers[row, left:right] == number]
+        assert (labels[np.isin(parts, painted)] == 0).all(), "a superpixel is painted as a whole"
+
+    # With Shift a corner is where colours change most nearby, without it is where the pointer is.
+    page.keyboard.press("Control+z")
+    for shift in (False, True):
+        page.keyboard.press("l")
+        for point in ((0.21, 0.51), (0.61, 0.51), (0.61, 0.83)):
+            page.mouse.move(*place(page, *point))
+            if shift:
+                page.keyboard.down("Shift")
+            page.mouse.down()
+            page.mouse.up()
+            page.keyboard.up("Shift")
+        page.keyboard.press("Enter")
+        wait_saved(page)
+        drawn = on_disk(label_set) == 0
+        if not shift:
+            plain = drawn
+            page.keyboard.press("Control+z")
+            wait_saved(page)
+    assert 0 < (plain != drawn).sum() < 0.2 * plain.sum()
+    assert read_mask(open_label_set(label_set.slug), frame).changes > 3
 
 
 def test_a_mask_that_was_changed_elsewhere_is_told_and_both_are_kept(page, url: str, label_set: LabelSet) -> None:

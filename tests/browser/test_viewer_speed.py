@@ -31,14 +31,15 @@ app = st.App(str(here / "script.py"), routes=[images, *ROUTES])
 
 SCRIPT = """
 import streamlit as st
-from app.viewer import Panel, viewer
+from app.viewer import Edit, Panel, viewer
 
 st.set_page_config(layout="wide")
 count = int(st.query_params.get("count", "3"))
 frame = st.segmented_control("Frame", ["0", "1"], default="0", required=True)
 panels = [Panel(f"Panel {n}", f"/images/{frame}-{n}.png", "/images/confidence.png", is_truth=n == 0) for n in range(count)]
 colors = [(n * 13, 255 - n * 13, n * 40 % 256) for n in range(19)]
-viewer(f"/images/photo{frame}.jpg", panels, [f"class {n}" for n in range(19)], colors, key="viewer")
+edit = Edit("/images/nowhere", "0-0") if "edit" in st.query_params else None
+viewer(f"/images/photo{frame}.jpg", panels, [f"class {n}" for n in range(19)], colors, key="viewer", edit=edit)
 """
 
 # Frames a second while a change is made before each of 60 frames. The wheel zooms about a wandering point, which pans too.
@@ -50,10 +51,26 @@ FRAMES = """async (change) => {
         pan: (i) => stage.dispatchEvent(new WheelEvent("wheel", { deltaY: i % 2 ? -30 : 30, ctrlKey: true, cancelable: true,
             clientX: box.x + 100 + i, clientY: box.y + 60 })),
         opacity: (i) => { slider.value = String(i % 100); slider.dispatchEvent(new Event("input")); },
+        paint: (i) => stage.dispatchEvent(new PointerEvent(i ? "pointermove" : "pointerdown", { bubbles: true, buttons: 1,
+            isPrimary: true, pointerId: 1, pointerType: "mouse", clientX: box.x + 100 + 3 * i, clientY: box.y + 60 + i })),
     }[change];
     const begin = performance.now();
     for (let i = 0; i < 60; i++) { act(i); await new Promise(requestAnimationFrame); }
     return 60_000 / (performance.now() - begin);
+}"""
+# Milliseconds between a stroke's step and the end of the frame that shows it: the median of 31.
+LATENCY = """async () => {
+    const stage = window.findViewer(".stage");
+    const box = stage.getBoundingClientRect();
+    const times = [];
+    for (let i = 0; i < 31; i++) {
+        const begin = performance.now();
+        stage.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, buttons: 1, isPrimary: true, pointerId: 1,
+            pointerType: "mouse", clientX: box.x + 300 - 5 * i, clientY: box.y + 130 + i }));
+        await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+        times.push(performance.now() - begin);
+    }
+    return times.sort((a, b) => a - b)[15];
 }"""
 
 FIND = """window.findViewer = (what) => {
@@ -142,6 +159,11 @@ def test_speed_at_full_size_with_no_request(page: Page, served: tuple[str, np.nd
     assert page.locator(".viewer").get_attribute("data-scale") == scale != "1.00"
     show(page, url, 8)
     figures["pan of eight, frames/s"] = page.evaluate(FRAMES, "pan")
+    page.goto(f"{url}/?count=1&edit=1")
+    page.wait_for_selector(".viewer[data-ready=true][data-tool=brush]", timeout=60_000)
+    page.evaluate(FIND)
+    figures["paint, frames/s"] = page.evaluate(FRAMES, "paint")
+    figures["paint to picture, ms"] = page.evaluate(LATENCY)
     figure("; ".join(f"{name}: {value:.2f}" for name, value in figures.items()))
     assert all(np.isfinite(value) and value > 0 for name, value in figures.items() if name != "hover, ms")
 

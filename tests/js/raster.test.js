@@ -13,6 +13,7 @@ import {
   paintLine,
   coverPolygon,
   patchBetween,
+  strongestEdge,
 } from "../../app/viewer/raster.js";
 
 const SIZE = { width: 5, height: 4 };
@@ -147,4 +148,14 @@ test("over a mask that was changed elsewhere what was painted is laid anew", asy
   await outbox.add({ id: "one" });
   assert.deepEqual(bodies, ["0-a", "8-y"]);
   assert.equal(outbox.revision, "9-z");
+});
+
+test("a corner goes to the strongest edge within reach, and stays where there is none", () => {
+  const size = { width: 20, height: 9 };
+  const rgba = new Uint8ClampedArray(4 * 20 * 9);
+  for (let y = 0; y < 9; y++) for (let x = 0; x < 20; x++) rgba.fill(x < 8 ? 40 : x < 16 ? 200 : 220, 4 * (20 * y + x), 4 * (20 * y + x) + 3);
+  assert.deepEqual(strongestEdge(rgba, size, [6.5, 4.5], 4), [7.5, 4.5]);
+  assert.deepEqual(strongestEdge(rgba, size, [14.5, 4.5], 3), [15.5, 4.5], "a weak one, where no other is near");
+  assert.deepEqual(strongestEdge(rgba, size, [3.5, 4.5], 2), [3.5, 4.5]);
+  assert.deepEqual(strongestEdge(rgba, size, [-30, 4], 5), [-30, 4]);
 });
