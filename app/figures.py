@@ -331,6 +331,33 @@ def survivors_figure(
     return figure
 
 
+def labelling_figure(points: Sequence[tuple[float, float, str]], color: str) -> go.Figure:
+    """Return what networks learned from labels by the minutes that those took.
+
+    Args:
+        points: minutes, mean IoU 0..1, and what is said of it, one a run.
+        color: CSS colour of the line.
+    """
+    points = sorted(points)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[minutes for minutes, _, _ in points],
+        y=[score * 100 for _, score, _ in points],
+        text=[escape_plotly(text) for _, _, text in points],
+        mode="lines+markers",
+        line={"color": color, "width": 2},
+        hovertemplate="%{text}: %{y:.1f}%<extra></extra>",
+    )
+    figure.update_layout(
+        height=170,
+        margin={"l": 0, "r": 8, "t": 8, "b": 8},
+        xaxis={"title": "minutes of work", "rangemode": "tozero", "fixedrange": True, "showgrid": False},
+        yaxis={"title": "mIoU", "ticksuffix": "%", "fixedrange": True},
+        showlegend=False,
+    )
+    return figure
+
+
 def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list[float], list[str]]:
     """Return where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many
     to scale.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -18,6 +19,7 @@ from core.errors import LabError
 from core.inference.fair_queue import outcome
 from core.inference.frame_scores import Count
 from core.inference.prediction_cache import CachedPrediction
+from core.labelling.effort import Effort, labelling_effort
 from core.labelling.label_set import LabelSet
 from core.labelling.masks import Mask
 from core.labelling.superpixels import find_superpixels
@@ -108,6 +110,23 @@ def strokes_panel(
     labels = map_address(grown.labels, "grown", *question)
     confidence = map_address(grown.confidence, "grown confidence", *question)
     return Panel(GROWN, labels, confidence, subtitle=f"{grown.milliseconds / 1000:.1f} s"), None
+
+
+class Learned(NamedTuple):
+    """A run on a label set, and what had been painted when it was made."""
+
+    run: Run
+    effort: Effort
+
+
+def learned_from(label_set: LabelSet, runs: Sequence[Run]) -> list[Learned]:
+    """Return the runs that learned from a label set, the newest first."""
+    root = str(label_set.root)
+    own = [run for run in runs if run.config and run.config.dataset.root == root]
+    efforts = [(run, labelling_effort(label_set.root, run.status.created)) for run in own]
+    return sorted(
+        (Learned(run, effort) for run, effort in efforts if effort), key=lambda each: -each.run.status.created
+    )
 
 
 def counted(label_set: LabelSet, order: str, runs: Sequence[Run]) -> list[Count]:

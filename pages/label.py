@@ -9,13 +9,25 @@ import numpy as np
 import streamlit as st
 
 from app.bench import open_bench
+from app.figures import labelling_figure
 from app.html import joined
 from app.images import image_address, saved_sample
-from app.labelling import ORDERS, counted, edit_of, in_order, knows, mask_panel, network_panels, strokes_panel, watch
+from app.labelling import (
+    ORDERS,
+    counted,
+    edit_of,
+    in_order,
+    knows,
+    learned_from,
+    mask_panel,
+    network_panels,
+    strokes_panel,
+    watch,
+)
 from app.tables import swatch, table
 from app.uploads import uploaded_samples
 from app.viewer import MAX_PANELS, viewer
-from app.widgets import failed_state, pick_also, recall, run_colors, run_name, short_names
+from app.widgets import RUN_COLORS, failed_state, pick_also, recall, run_colors, run_name, short_names
 from core import runner
 from core.auth import is_read_only, may_change, read_owner
 from core.config import OF_RUN, RGB, read_config, with_preset
@@ -23,6 +35,7 @@ from core.errors import LabError
 from core.escaping import escape_markdown
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import IMAGE_EXTENSIONS
+from core.labelling.effort import labelling_effort
 from core.labelling.label_set import (
     ImageSource,
     LabelSet,
@@ -35,13 +48,15 @@ from core.labelling.label_set import (
 from core.labelling.masks import Mask, class_pixels, read_history, read_mask, restore_mask
 from core.models.families import NOT_TRAINED
 from core.paths import resolve_data_root, runs_folder
-from core.runs.store import Run, list_runs
-from core.text import plural
+from core.runs.store import Run, best_miou, list_runs
+from core.text import format_percent, plural
 
 POLL_SECONDS = 1.0
 MIN_LABELLED = 2
 """Photographs with labels, of which one is scored on."""
 MAX_HISTORY = 30
+TRAIN_EVERY = (0, 5, 10, 25)
+"""Photographs after which a network is trained again; 0 for only when asked."""
 
 
 def begin(sets: list[LabelSet], everyone: list[Run]) -> None:
@@ -104,40 +119,79 @@ def beside(slug: str, frame: str, helpers: list[str]) -> None:
     label_set = open_label_set(slug)
     if st.session_state.get("grows") and read_mask(label_set, frame).revision != st.session_state.get("label-revision"):
         st.rerun(scope="app")
-    train_panel(label_set, helpers, {run.id: run for run in list_runs(runs_folder())})
+    everyone = list_runs(runs_folder())
+    train_panel(label_set, helpers, everyone)
+    learned_panel(label_set, everyone)
     history_panel(label_set, frame)
     classes_panel(label_set)
 
 
-def train_panel(label_set: LabelSet, helpers: list[str], by_id: dict[str, Run]) -> None:
-    """Offer a minute's training on what is labelled, from the first network that helps."""
+def train_panel(label_set: LabelSet, helpers: list[str], everyone: list[Run]) -> None:
+    """Offer a minute's training on what is labelled, from the network that learned from it last or the first that
+    helps; once asked to, begin it after every few photographs.
+    """
     done = len(label_set.labelled)
     st.progress(done / len(label_set.images), f"{done} of {plural(len(label_set.images), 'photograph')} with labels")
-    start = next((run_id for run_id in helpers if by_id[run_id].config.model.family not in NOT_TRAINED), "")
-    label = f"Train {run_name(by_id[start])} on for a minute" if start else "Train a network for a minute"
+    learned = learned_from(label_set, everyone)
+    by_id = {run.id: run for run in everyone}
+    able = [each.run for each in learned if each.run.has_checkpoint("best")] + [by_id[run_id] for run_id in helpers]
+    start = next((run for run in able if run.config.model.family not in NOT_TRAINED), None)
+    label = f"Train {run_name(start)} on for a minute" if start else "Train a network for a minute"
     few = done < MIN_LABELLED
-    if st.button(
+    is_pressed = st.button(
         escape_markdown(label),
         type="primary",
         icon=":material/model_training:",
         disabled=few,
         help="Label two photographs first: one is scored on." if few else "A run like any other, in the background.",
         key="train-labelled",
-    ):
-        model = {"weights": f"{OF_RUN}{start}"}
-        if start:
-            own = by_id[start].config.model
-            model |= own.model_dump(include={"family", "encoder", *own.options})
-        values = {"dataset": {"name": "folder", "root": str(label_set.root)}, "model": model if start else {}}
-        try:
-            run = runner.launch(read_config(with_preset(values, "taste")), runs_folder())
-            pick_also("Runs to look at", run.name)
-            st.toast("It trains in the background: the page Runs shows how it goes.", icon=":material/check:")
-        except LabError as error:
-            failed_state(error)
+    )
+    every = st.selectbox(
+        "And again",
+        TRAIN_EVERY,
+        format_func=lambda count: f"after every {plural(count, 'photograph')}" if count else "only when asked",
+        key="train-every",
+    )
+    is_busy = any(each.run.is_active for each in learned)
+    painted = labelling_effort(label_set.root)
+    fresh = (painted.frames if painted else 0) - (learned[0].effort.frames if learned else 0)
+    if is_pressed or (every and fresh >= every and not few and not is_busy):
+        train_on(label_set, start)
     if st.button("Use as data for training", icon=":material/database:", disabled=few, key="use-labelled"):
         st.session_state["dataset-name"], st.session_state["folder-root"] = "folder", str(label_set.root)
         st.switch_page("../pages/train.py")
+
+
+def train_on(label_set: LabelSet, start: Run | None) -> None:
+    """Launch a minute's training on a label set, from a run's network where there is one."""
+    model = {}
+    if start:
+        own = start.config.model
+        model = {"weights": f"{OF_RUN}{start.id}", **own.model_dump(include={"family", "encoder", *own.options})}
+    values = {"dataset": {"name": "folder", "root": str(label_set.root)}, "model": model}
+    try:
+        run = runner.launch(read_config(with_preset(values, "taste")), runs_folder())
+        pick_also("Runs to look at", run.name)
+        st.toast("It trains in the background: the page Runs shows how it goes.", icon=":material/check:")
+    except LabError as error:
+        failed_state(error)
+
+
+def learned_panel(label_set: LabelSet, everyone: list[Run]) -> None:
+    """Show what networks learned from these labels, by the work that those took."""
+    scores = [(run, effort, best_miou(run.path)) for run, effort in learned_from(label_set, everyone)]
+    rows = [(run, effort, score) for run, effort, score in scores if score is not None]
+    if not rows:
+        return
+    with st.expander("Learned so far"):
+        points = [
+            (effort.minutes, score, f"{run_name(run)}, {plural(effort.frames, 'photograph')}")
+            for run, effort, score in rows
+        ]
+        st.plotly_chart(labelling_figure(points, RUN_COLORS[0]), key="learned", config={"displayModeBar": False})
+        cells = [(str(effort.frames), str(effort.changes), format_percent(score)) for _, effort, score in rows]
+        table(("photographs", "changes", "mIoU"), cells)
+        st.caption("By each run's own validation photographs, one of five that are labelled.")
 
 
 def history_panel(label_set: LabelSet, frame: str) -> None:

@@ -1,7 +1,9 @@
 """Masks that are painted: what a stroke changes is on the disk before it is acknowledged, and nothing else gets in."""
 
 import json
+import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from app.routes import MAX_PATCH_BYTES, ROUTES
 from core.config import read_config
 from core.data.dataset import open_dataset, read_target
 from core.errors import LabError
+from core.labelling.effort import Effort, labelling_effort
 from core.labelling.label_set import (
     create_label_set,
     delete_label_set,
@@ -257,3 +260,54 @@ def test_photographs_of_a_folder_without_masks_are_taken(label_set, lab_folders)
         Image.fromarray(draw_scene(number, 0, size=SIZE).image).save(folder / "images" / f"{number}.jpg")
     made = create_label_set("Another", images_in(folder), CLASSES)
     assert len(made.images) == 2 and made.slug != label_set.slug
+
+
+def paint(label_set, frame, number, value=0):
+    change_mask(label_set, frame, message(number, 0, 0, 60, 20, value), read_mask(label_set, frame).revision)
+
+
+def test_what_a_photograph_is_for_is_decided_once_and_one_of_five_is_scored_on(lab_folders, label_set):
+    images = [(f"{n}", lambda n=n: draw_scene(n, 0, size=SIZE).image) for n in range(14)]
+    label_set = create_label_set("Many", images, CLASSES)
+    order = np.random.default_rng(0).permutation(list(label_set.images))
+    decided: dict[str, str] = {}
+    for number, frame in enumerate(order, start=1):
+        paint(label_set, frame, number)
+        paint(label_set, frame, 100 + number, 1)
+        if number < 2:
+            continue
+        config = read_config({"dataset": {"name": "folder", "root": str(label_set.root)}})
+        dataset = open_dataset(config.dataset)
+        splits = {Path(f.image).stem: split for split in ("train", "val") for f in getattr(dataset, split)}
+        assert splits.keys() == set(order[:number])
+        assert all(splits[name] == split for name, split in decided.items()), "none changes sides"
+        decided = splits
+    assert [decided[name] for name in order].count("val") == 3
+    assert decided[order[1]] == decided[order[6]] == decided[order[11]] == "val"
+
+
+def test_a_mended_frame_stays_what_it_was_for(lab_folders, streets, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", f"{streets.parent}{os.pathsep}{lab_folders.other}")
+    config = read_config({"dataset": {"name": "cityscapes", "root": str(streets), "height": 64, "width": 128}})
+    dataset = open_dataset(config.dataset)
+    for frame in (dataset.val[0], dataset.val[1], *dataset.train[:3]):
+        label_set, _ = mend_frame(dataset, frame)
+    mended = open_dataset(read_config({"dataset": {"name": "folder", "root": str(label_set.root)}}).dataset)
+    assert (len(mended.train), len(mended.val)) == (3, 2)
+
+
+def test_effort_is_the_time_between_changes_without_pauses(label_set, monkeypatch):
+    assert labelling_effort(label_set.root.parent) is None
+    assert labelling_effort(label_set.root) == Effort(0, 0, 0, 0.0)
+    first, second, _ = label_set.images
+    for number, (frame, moment) in enumerate(
+        [(first, 1000), (first, 1030), (second, 1050), (second, 2000), (first, 2040)]
+    ):
+        monkeypatch.setattr("core.labelling.masks.time.time", lambda moment=moment: float(moment))
+        paint(label_set, frame, number, number % 3)
+    assert labelling_effort(label_set.root) == Effort(2, 5, 1, 1.5)
+    assert labelling_effort(label_set.root, until=1040) == Effort(1, 2, 1, 0.5)
+    with open(label_set.root / "history" / f"{first}.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"half": ')
+    assert labelling_effort(label_set.root).changes == 5

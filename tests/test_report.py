@@ -19,6 +19,8 @@ from core.errors import LabError
 from core.evaluation import staleness
 from core.evaluation.evaluate_run import evaluate_robustness
 from core.evaluation.results import EvaluationSettings
+from core.labelling.label_set import create_label_set
+from core.labelling.masks import change_mask, read_mask
 from core.papers import REFERENCES
 from core.progress import no_progress
 from core.report.gathering import gather
@@ -31,8 +33,9 @@ from core.report.settings import SECTIONS, ReportSettings, checked_settings
 from core.report.structure import Cell, Number, Paragraph, Report, Section, Table
 from core.report.writing import write_report
 from core.runs.notes import Notes, write_notes
-from core.runs.status import update_status
+from core.runs.status import read_status, update_status
 from core.runs.store import create_run, read_run
+from core.synthetic import draw_scene
 
 HOSTILE = "<script>alert(1)</script> 50% & $x_1$ \\input{/etc/passwd} {#~^} \"q\" 'é' 道"
 IDS = ("20260101-000001-unet-aaaa", "20260101-000002-unet-bbbb", "20260101-000003-unet-cccc")
@@ -456,6 +459,31 @@ def test_pictures_of_cityscapes_are_left_out_unless_asked_for(written, lab_folde
     requests = write_report(ReportSettings(IDS[:1], sections=chosen, pictures=True), lab_folders.other / "asked")
     assert page_of(requests).count("<img") >= 9 and not requests.notes
     assert "not with published results" in page_of(requests)
+
+
+def test_labels_that_were_painted_in_the_lab_say_so(written, lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
+    path = lab_folders.runs / IDS[0]
+    shutil.copytree(written[1] / IDS[0], path)
+    images = [(f"photo {n}", lambda n=n: draw_scene(n, 0, size=(40, 60)).image) for n in range(2)]
+    label_set = create_label_set("Mine", images, ("road", "sky"))
+    created = read_status(path).created
+    moments = iter([created - 300, created - 270, created - 200, created + 500])
+    with monkeypatch.context() as clock:
+        clock.setattr("core.labelling.masks.time.time", lambda: next(moments))
+        for number, frame in enumerate([*label_set.images, *label_set.images]):
+            stroke = {"id": f"{number:08x}", "box": [0, 0, 9, 1], "runs": [9, number % 2 ^ number // 2]}
+            change_mask(label_set, frame, stroke, read_mask(label_set, frame).revision)
+    values = json.loads((path / "config.json").read_text())
+    values["dataset"] |= {"name": "folder", "root": str(label_set.root)}
+    (path / "config.json").write_text(json.dumps(values))
+    page = page_of(write_report(ReportSettings(IDS[:1], sections=("introduction",)), lab_folders.other / "out"))
+    printed = {
+        source.rpartition(":")[2]: value for value, _, source, _ in figures_in_page(page) if "/labelling:" in source
+    }
+    assert printed == {"/frames": 2, "/changes": 3, "/minutes": 0.5}
+    assert "painted in this lab" in page
 
 
 def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_data_are_away(

@@ -4,6 +4,7 @@ ROOT/images/NAME.png    the photographs
 ROOT/masks/NAME.png     a mask, once something was painted: the class of each pixel, 255 where there is none
 ROOT/classes.json       the classes
 ROOT/labelling.json     what the label set is called
+ROOT/val.txt            the photographs to score on; all others that have a mask are learned from
 ROOT/history/NAME.jsonl what was changed in a mask, by whom and when
 """
 
@@ -26,12 +27,15 @@ from core.data.frames import Frame
 from core.data.uploaded_archive import free_folder
 from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
-from core.files import parse_json, replacing
+from core.files import parse_json, replacing, write_atomically
 from core.labels import IGNORED, LabelSpace
 from core.paths import archives_folder
 from core.text import one_line
 
 MARKER = "labelling.json"
+VAL_LIST = "val.txt"
+VAL_EVERY = 5
+"""Of so many photographs that are labelled one is scored on: the second, and every fifth after it."""
 MAX_IMAGES = 5000
 MAX_PIXELS = 16_000_000
 """Of a photograph: a browser paints on it, and each stroke is written as a whole mask."""
@@ -87,6 +91,23 @@ class LabelSet:
         return [frame for frame in self.images if frame in present]
 
 
+def decide_split(label_set: LabelSet, frame: str, split: str = "") -> None:
+    """Decide for good, before a photograph gets its first mask, whether it is learned from or scored on.
+
+    A network that is trained on as more is labelled must not be scored on what it has learned from, as it would be if
+    a share of all were held back anew each time.
+
+    Args:
+        split: "train" or "val" where that is known; one of `VAL_EVERY` is scored on otherwise.
+    """
+    labelled = label_set.labelled
+    is_val = split == "val" if split in ("train", "val") else (len(labelled) + 1) % VAL_EVERY == 2
+    path = label_set.root / VAL_LIST
+    listed = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    if is_val and frame not in (*labelled, *listed):
+        write_atomically(path, "".join(f"{name}\n" for name in (*listed, frame)))
+
+
 def create_label_set(title: str, images: Sequence[ImageSource], class_names: Sequence[str]) -> LabelSet:
     """Write photographs as a label set, without any mask.
 
@@ -129,6 +150,7 @@ def mend_frame(dataset: Dataset, frame: Frame) -> tuple[LabelSet, str]:
         target = read_target(frame.labels, dataset.space) if frame.labels else None
         with writing(label_set.root):
             if target is not None:
+                decide_split(label_set, name, frame.split)
                 Image.fromarray(target).save(label_set.root / "masks" / f"{name}.png", compress_level=3)
             _write_image(label_set.root, name, read_image(frame.image))
     return open_label_set(label_set.slug), name

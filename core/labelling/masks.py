@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 from core.auth import current_user, read_owner, require_owner
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, unless_changed
-from core.labelling.label_set import LabelSet
+from core.labelling.label_set import LabelSet, decide_split
 from core.labelling.patches import UNCHANGED, Patch, parse_patch, patch_of, runs_of
 from core.labels import IGNORED
 
@@ -170,6 +170,9 @@ def _write(label_set: LabelSet, frame: str, mask: Mask, patch: Patch) -> Mask:
     about = PngImagePlugin.PngInfo()
     about.add_text(_CHANGES, str(result.changes))
     about.add_text(_LAST, patch.id)
+    with writing(path.parent):
+        if not path.is_file():
+            decide_split(label_set, frame)
     with writing(path.parent), replacing(path) as draft, open(draft, "xb") as file:
         Image.fromarray(result.labels).save(file, "PNG", compress_level=1, pnginfo=about)
         file.flush()

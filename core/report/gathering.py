@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.bootstrap import compare
 from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
@@ -24,6 +25,7 @@ from core.evaluation.results import (
     read_values,
 )
 from core.evaluation.staleness import is_robustness_stale, is_stale
+from core.labelling.effort import Effort, labelling_effort
 from core.models.model_summary import describe
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT, runs_folder
@@ -91,6 +93,9 @@ def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tra
         "eval": [row for row in rows if row.get("kind") == "eval"],
         "train": [row for row in rows if row.get("kind") == "train"],
     }
+    effort = _labelling_effort(run)
+    if effort:
+        files["labelling"] = asdict(effort)
     result_file, result, problem = _result(run, label, tracker)
     summary = RunSummary(
         run, label, color, files, result=result, result_file=result_file, problem=problem, repeats=_repeats(run)
@@ -106,6 +111,15 @@ def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tra
         tracker.done("anatomy")
         return summary
     return replace(summary, model_summary=_model_summary(run, label, tracker))
+
+
+def _labelling_effort(run: Run) -> Effort | None:
+    """Return what had been painted in the lab when a run was made, where its data are of that kind."""
+    dataset = run.config.dataset
+    try:
+        return labelling_effort(SOURCES[dataset.name].root(dataset.root), run.status.created)
+    except LabError:  # the data are gone
+        return None
 
 
 def _repeats(run: Run) -> tuple[Repeats, ...]:

@@ -53,7 +53,8 @@ class RunSummary:
         label: what it is called here; no two have the same.
         color: of its lines.
         files: what can be looked up, by name: `config.json`, `plan.json`, `status.json`, `eval` and `train` (the rows
-            of metrics.jsonl), and where there are any `scores/KEY.json` and `scores/robustness-KEY.json`.
+            of metrics.jsonl), and where there are any `scores/KEY.json` and `scores/robustness-KEY.json`, and
+            `labelling`, what was painted in the lab when the run was made (`core.labelling.effort`).
         result: its scores, or None; `problem` then says why.
         result_file, robustness_file: their names in `files`.
         robustness: its scores under corruptions, or None.

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from app.labelling import in_order
 from core.inference.frame_scores import Count, FrameScore
 from core.labelling.label_set import create_label_set, list_label_sets
 from core.labelling.masks import change_mask, read_history, read_mask
+from core.runs.status import read_status, write_status
 from core.runs.store import list_runs
 from core.synthetic import draw_scene
 
@@ -143,6 +145,34 @@ def test_history_brings_a_mask_back_and_a_minute_of_training_is_a_run(lab, monke
     (run,) = list_runs(lab.runs)
     assert run.config.dataset.root == str(label_set.root) and run.config.training.minutes == 1
     assert np.isclose(run.config.training.evaluations, 4)
+
+
+def test_a_network_is_trained_again_after_every_few_photographs(lab, monkeypatch, trained_run) -> None:
+    monkeypatch.setattr("core.runner.local.start", lambda path: None)
+    label_set = new_set(12)
+    app = opened()
+    app.selectbox(key="train-every").set_value(5).run()
+    frames = list(label_set.images)
+    for number, frame in enumerate(frames[:4]):
+        paint(label_set, frame, number % 3)
+    app.run()
+    assert list_runs(lab.runs) == []
+    paint(label_set, frames[4], 0)
+    app.run()
+    (run,) = list_runs(lab.runs)
+    assert run.config.dataset.root == str(label_set.root) and run.config.model.weights == "auto"
+    for frame in frames[5:]:
+        paint(label_set, frame, 1)
+    app.run()
+    assert len(list_runs(lab.runs)) == 1, "one is still at it"
+
+    # Once it is done the next one goes on from its network, and what they learned stands beside the work.
+    shutil.copytree(trained_run / "best", run.path / "best")
+    write_status(run.path, replace(read_status(run.path), state="finished", exit=0))
+    app.run()
+    again = next(each for each in list_runs(lab.runs) if each.id != run.id)
+    assert again.config.model.weights == f"run:{run.id}"
+    assert [expander.label for expander in app.expander].count("Learned so far") == 1
 
 
 def test_a_label_set_is_deleted_for_good(lab) -> None:

@@ -7,7 +7,7 @@ from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
 from core.report.phrases import capitalized, cells, cite, columns_of, joined, note, paragraph, spell_count, text
 from core.report.report_data import PERCENT, Group, NumberFormat, ReportData, RunSummary
-from core.report.structure import Block, Figure, ImageGrid, Ref, Section, Table
+from core.report.structure import Block, Figure, ImageGrid, Ref, Section, Table, Text
 from core.text import join_items
 
 OFFICIAL_VAL_FRAMES = 500
@@ -93,7 +93,19 @@ def _origin(group: Group) -> Block:
         ", those of the Cityscapes benchmark" if group.class_names == CITYSCAPES_19.class_names else "",
         "; pixels of no class are neither learned from nor scored.",
     )
-    return paragraph(sentence, " Frames are read at ", width, " × ", height, " pixels.", class_sentence)
+    return paragraph(
+        sentence, " Frames are read at ", width, " × ", height, " pixels.", class_sentence, *_painted(group.first)
+    )
+
+
+def _painted(summary: RunSummary) -> Iterator[Text]:
+    """Yield how the labels came to be, where they were painted in the lab."""
+    frames, changes, minutes = (summary.number("labelling", f"/{name}") for name in ("frames", "changes", "minutes"))
+    if frames:
+        yield text(
+            *(" The labels were painted in this lab: photographs ", frames, ", changes ", changes),
+            *(", minutes of work about ", minutes, ". Pauses of a minute and more aren't counted."),
+        )
 
 
 def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:

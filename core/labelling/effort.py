@@ -1,0 +1,61 @@
+"""What labels cost: photographs, changes, and minutes of work, read from the histories of a label set."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import LabError
+from core.files import parse_json, unless_changed
+from core.labelling.label_set import MARKER
+
+PAUSE = 60.0
+"""Seconds between two changes of a person from which on they weren't painting meanwhile."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What was done on a label set: on so many photographs, in so many changes, by so many people.
+
+    `minutes` is the time between changes, without pauses.
+    """
+
+    frames: int
+    changes: int
+    people: int
+    minutes: float
+
+
+def labelling_effort(root: Path, until: float = math.inf) -> Effort | None:
+    """Return what was painted in a folder up to a moment, in seconds since 1970; None where it is no label set."""
+    if not (root / MARKER).is_file():
+        return None
+    by_person: dict[str, list[float]] = defaultdict(list)
+    frames = 0
+    for path in (root / "history").glob("*.jsonl"):
+        changes = [(who, when) for who, when in _changes(path) or () if when <= until]
+        frames += bool(changes)
+        for who, when in changes:
+            by_person[who].append(when)
+    seconds = 0.0
+    for moments in by_person.values():
+        moments.sort()
+        gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+        seconds += sum(gap for gap in gaps if gap < PAUSE)
+    return Effort(frames, sum(map(len, by_person.values())), len(by_person), seconds / 60)
+
+
+@unless_changed
+def _changes(path: Path) -> tuple[tuple[str, float], ...]:
+    """Return who changed a mask, and when; lines that can't be read are left out."""
+    changes = []
+    try:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = parse_json(line)
+                changes.append((str(row["who"]), float(row["when"])))
+            except (LabError, ValueError, KeyError, TypeError):
+                continue
+    except OSError:
+        return ()
+    return tuple(changes)
