@@ -32,6 +32,8 @@ from app.widgets import (
     short_names,
     with_equal_classes,
 )
+from core.auth import is_read_only
+from core.config import RGB
 from core.data.bands import composite
 from core.data.collections import save_collection
 from core.errors import LabError
@@ -39,8 +41,9 @@ from core.escaping import escape_markdown
 from core.inference.exports import Labelled, as_zip, items_for, overlay
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import PredictOptions
+from core.labelling.label_set import mend_prediction
 from core.paths import runs_folder
-from core.runs.store import list_runs, read_run
+from core.runs.store import Run, list_runs, read_run
 from core.text import format_bytes
 
 SCALES = {"As trained": (1.0,), "Three sizes": (0.75, 1.0, 1.25), "Larger": (1.0, 1.5, 2.0)}
@@ -224,6 +227,28 @@ def offer_collection(samples: Sequence[Sample]) -> None:
                 failed_state(error)
 
 
+def offer_mending(sample: Sample, run: Run, options: PredictOptions) -> None:
+    """Draw a button that takes a picture and a network's mask to where they are mended."""
+    if is_read_only() or run.pixels != RGB:  # a label set holds ordinary photographs
+        return
+    if not st.button(
+        "Mend this mask",
+        icon=":material/brush:",
+        key="mend",
+        help="Keeps the picture with the first network's mask on the page Label: paint what is wrong, and train on it.",
+    ):
+        return
+    try:
+        prediction = predict(run.id, sample.image, sample.digest, options)
+        labels = cv2.resize(prediction.labels, sample.image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        name = f"{sample.name} {sample.digest[:8]}"
+        label_set, frame = mend_prediction(name, sample.image, labels, prediction.class_names, prediction.colors)
+    except LabError as error:
+        failed_state(error)
+        return
+    st.switch_page("../pages/label.py", query_params={"label-set": label_set.slug, "label-frame": frame})
+
+
 # page layout
 open_bench("Inspect")
 everyone = list_runs(runs_folder())
@@ -265,6 +290,7 @@ st.fragment(show_masks, run_every=POLL_SECONDS if waits else None)(
     upload, {run_id: names[run_id] for run_id in seen}, options, waits
 )
 with st.sidebar:
+    offer_mending(upload, able[chosen[0]], options)
     offer_download(uploads, names, options)
     if source in (OWN, CAMERA):
         offer_collection(uploads)

@@ -22,6 +22,7 @@ from core.labelling.label_set import (
     images_in,
     list_label_sets,
     mend_frame,
+    mend_prediction,
     open_label_set,
 )
 from core.labelling.masks import (
@@ -251,6 +252,24 @@ def test_a_frame_of_a_data_set_is_mended_in_a_copy(label_set, streets, lab_folde
     other, _ = mend_frame(dataset, dataset.train[0])
     assert other.slug == mended.slug and len(other.images) == 2
     assert {path: path.read_bytes() for path in streets.rglob("*.png")} == before
+
+
+def test_a_picture_is_mended_from_what_a_network_sees_and_pictures_with_the_same_classes_are_gathered(label_set):
+    image, labels = draw_scene(7, 0, size=SIZE).image, np.full(SIZE, 1, np.uint8)
+    colors = ((1, 2, 3), (4, 5, 6))
+    mended, name = mend_prediction("straße.jpg 0123", image, labels, ("road", "sky"), colors)
+    assert (mended.space.class_names, mended.space.colors) == (("road", "sky"), colors)
+    assert (read_mask(mended, name).labels == 1).all() and np.array_equal(
+        np.asarray(Image.open(mended.image(name))), image
+    )
+    again, same = mend_prediction("straße.jpg 0123", image, labels * 0, ("road", "sky"), colors)
+    assert (again.slug, same) == (mended.slug, name) and (read_mask(again, name).labels == 1).all(), (
+        "what was mended stays"
+    )
+    other, another = mend_prediction("stra_e.jpg 0123", image, labels, ("road", "sky"), colors)
+    assert other.slug == mended.slug and another != name, "two names are two pictures"
+    apart, _ = mend_prediction("x", image, labels, ("road", "tree"), colors)
+    assert apart.slug != mended.slug and len(open_label_set(mended.slug).images) == 2
 
 
 def test_photographs_of_a_folder_without_masks_are_taken(label_set, lab_folders):

@@ -8,6 +8,7 @@ ROOT/val.txt            the photographs to score on; all others that have a mask
 ROOT/history/NAME.jsonl what was changed in a mask, by whom and when
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from core.data.uploaded_archive import free_folder
 from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
-from core.labels import IGNORED, LabelSpace
+from core.labels import IGNORED, Color, LabelSpace
 from core.paths import archives_folder
 from core.text import one_line
 
@@ -59,7 +60,8 @@ class LabelSet:
         title: what it was called.
         space: its classes; a mask holds their numbers.
         images: the photographs by the names of their frames, in order.
-        mends: the folder of the data set whose labels are mended here; empty where there is none.
+        mends: whose labels are mended here: the folder of a data set, or pictures with some classes; empty where there
+            are none.
     """
 
     root: Path
@@ -135,25 +137,62 @@ def mend_frame(dataset: Dataset, frame: Frame) -> tuple[LabelSet, str]:
 
     Raises LabError as `create_label_set` does.
     """
+    space = replace(dataset.space, name="own", from_ids=_own_ids(len(dataset.space.class_names)), from_colors=())
+    label_set = _mending(str(dataset.root), f"Mended {dataset.root.name}", space)
+    target = partial(read_target, frame.labels, dataset.space) if frame.labels else None
+    return _with_frame(label_set, frame.id, partial(read_image, frame.image), target, frame.split)
+
+
+def mend_prediction(
+    name: str, image: np.ndarray, labels: np.ndarray, class_names: Sequence[str], colors: Sequence[Color]
+) -> tuple[LabelSet, str]:
+    """Copy a picture with what a network sees in it to where that can be mended, unless it is there, and return that
+    label set and the picture's name in it. Pictures with the same classes are gathered in one label set.
+
+    Args:
+        name: tells the picture from every other.
+        image: uint8 (H, W, 3).
+        labels: uint8 (H, W), 0..K-1 or 255.
+        class_names: K.
+        colors: K.
+
+    Raises LabError as `create_label_set` does.
+    """
+    space = LabelSpace("own", tuple(class_names), tuple(colors), _own_ids(len(class_names)))
+    label_set = _mending(f"pictures with the classes {space.digest}", "Mended pictures", space)
+    return _with_frame(label_set, name, lambda: image, lambda: labels)
+
+
+def _mending(source: str, title: str, space: LabelSpace) -> LabelSet:
+    """Return one's own label set in which labels of a source are mended; a new one where there is none."""
     require_write()
-    source, owner = str(dataset.root), current_user().id
-    label_set = next(
-        (each for each in list_label_sets() if each.mends == source and read_owner(each.root, of_data=True) == owner),
-        None,
-    )
-    if label_set is None:
-        space = replace(dataset.space, name="own", from_ids=_own_ids(len(dataset.space.class_names)), from_colors=())
-        label_set = _create(f"Mended {dataset.root.name}", [], space, {"mends": source})
-    name = _stem(frame.id)
-    if name not in label_set.images:
+    owner = current_user().id
+    for each in list_label_sets():
+        if each.mends == source and read_owner(each.root, of_data=True) == owner:
+            return each
+    return _create(title, [], space, {"mends": source})
+
+
+def _with_frame(
+    label_set: LabelSet,
+    name: str,
+    read: Callable[[], np.ndarray],
+    read_labels: Callable[[], np.ndarray] | None,
+    split: str = "",
+) -> tuple[LabelSet, str]:
+    """Return a label set that has a frame of that name, with its labels, and what it is called there."""
+    stem = _stem(name)
+    if stem != name:  # another name may have become the same
+        stem = f"{stem[-90:]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    if stem not in label_set.images:
         check_disk_quota()
-        target = read_target(frame.labels, dataset.space) if frame.labels else None
+        labels = read_labels() if read_labels else None
         with writing(label_set.root):
-            if target is not None:
-                decide_split(label_set, name, frame.split)
-                Image.fromarray(target).save(label_set.root / "masks" / f"{name}.png", compress_level=3)
-            _write_image(label_set.root, name, read_image(frame.image))
-    return open_label_set(label_set.slug), name
+            if labels is not None:
+                decide_split(label_set, stem, split)
+                Image.fromarray(labels).save(label_set.root / "masks" / f"{stem}.png", compress_level=3)
+            _write_image(label_set.root, stem, read())
+    return open_label_set(label_set.slug), stem
 
 
 def _create(title: str, images: Sequence[ImageSource], space: LabelSpace, marker: Mapping[str, str]) -> LabelSet:

@@ -17,6 +17,8 @@ from core.config import RGB
 from core.data.collections import list_collections, save_collection
 from core.inference.batches import MAX_IMAGES, MAX_PIXEL_BYTES, Upload, UploadBudget
 from core.inference.tta import PredictOptions
+from core.labelling.label_set import list_label_sets
+from core.labelling.masks import read_mask
 from core.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,3 +182,19 @@ def test_the_scales_offered_are_allowed() -> None:
     source = (ROOT / "pages/inspect.py").read_text()
     scales = eval(source.split("SCALES = ")[1].split("\n")[0])
     assert all(PredictOptions(scales=each) for each in scales.values())
+
+
+def test_what_a_network_got_wrong_is_mended_where_labels_are_painted(lab_folders, with_run: str, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
+    app = opened()
+    app.get("file_uploader")[0].set_value([("mine.png", street(3), "image/png")]).run()
+    seen = json.loads(json.dumps(shown(settled(app))["classes"]))
+    app.button(key="mend").click().run()
+    assert not app.exception and not app.error
+    (label_set,) = list_label_sets()
+    (frame,) = label_set.images
+    assert frame.startswith("mine-png") and list(label_set.space.class_names) == seen
+    labels = read_mask(label_set, frame).labels
+    assert labels.shape == (64, 128) and (labels != 255).all()
+    assert app.selectbox(key="label-frame").value == frame, "the page Label is open"
