@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from core.errors import LabError
 from core.inference.fair_queue import outcome
 from core.inference.frame_scores import Count
 from core.inference.prediction_cache import CachedPrediction
+from core.inference.strokes import MAX_OTHERS
+from core.inference.worker import Painted
 from core.labelling.effort import Effort, labelling_effort
 from core.labelling.label_set import LabelSet
 from core.labelling.masks import Mask
@@ -88,15 +91,20 @@ def _panel(label_set: LabelSet, name: str, run_id: str, seen: CachedPrediction, 
 def strokes_panel(
     label_set: LabelSet, frame: str, mask: Mask, run: Run | None, image: np.ndarray
 ) -> "tuple[Panel, Future[CachedPrediction] | None]":
-    """Return the panel of what follows from what is painted so far, and its answer where that is still to come."""
-    is_labelled = mask.labels != IGNORED
-    if len(np.unique(mask.labels[is_labelled])) < 2:
+    """Return the panel of what follows from what is painted so far, on this photograph and on those painted last, and
+    its answer where that is still to come.
+    """
+    few = len(np.unique(mask.labels[mask.labels != IGNORED])) < 2
+    # By colours alone strokes on other photographs are of little use where there are some on this one: light changes.
+    others = painted_last(label_set, frame) if run or few else ()
+    if few and not others:
         return Panel(GROWN, None, subtitle="paint strokes of two classes"), None
-    question = (label_set.slug, frame, mask.revision, run.id if run else "")
+    question = (label_set.slug, frame, mask.revision, others, run.id if run else "")
     known = st.session_state.get("grown")
     if known is None or known[0] != question:
         path = run.path if run else None
-        future = inference_worker().ask_strokes(path, image, mask.labels, user=visitor(), slot=(tab(), "strokes"))
+        slot = (tab(), "strokes")
+        future = inference_worker().ask_strokes(path, image, mask.labels, others, user=visitor(), slot=slot)
         known = st.session_state["grown"] = (question, future)
     future = known[1]
     wait([future], timeout=MOMENT_SECONDS)
@@ -110,6 +118,17 @@ def strokes_panel(
     labels = map_address(grown.labels, "grown", *question)
     confidence = map_address(grown.confidence, "grown confidence", *question)
     return Panel(GROWN, labels, confidence, subtitle=f"{grown.milliseconds / 1000:.1f} s"), None
+
+
+def painted_last(label_set: LabelSet, frame: str) -> tuple[Painted, ...]:
+    """Return the photographs, without one, that were painted on last, up to `MAX_OTHERS`, in order of their names."""
+    changed = {}
+    for name in label_set.labelled:
+        if name != frame:
+            with suppress(FileNotFoundError):
+                changed[name] = label_set.mask(name).stat().st_mtime_ns
+    last = sorted(changed, key=changed.__getitem__)[-MAX_OTHERS:]
+    return tuple(Painted(label_set.image(name), label_set.mask(name), changed[name]) for name in sorted(last))
 
 
 class Learned(NamedTuple):

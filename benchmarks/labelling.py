@@ -11,15 +11,17 @@ Effort is counted in seconds as published: 2.4 to find and click a first place, 
 stroke (Bearman et al., https://arxiv.org/abs/1506.02106, section 5). A border of a polygon is drawn once for the two
 regions that it parts. Nothing is counted for looking, for waiting, or for what a network fills in.
 
-    polygons               every piece of ten pixels and more, outlined to 1.5 pixels, on 5, 10, 20 and all photographs
-    polygons, least sure   after 5 at random those of which the network of these is least sure
-    clicks                 one a class and photograph, a dab of seven pixels
-    strokes                one a class and photograph; the rest is unlabelled
-    ..., the rest follows  where strokes, colours and the network of those strokes are sure of it
-    ..., corrected         five strokes more a photograph, each on the largest piece that would be labelled wrongly
+    polygons                     every piece of ten pixels and more, outlined to 1.5 pixels: 5, 10, 20, all photographs
+    polygons, least sure first   after 5 at random those of which the network of these is least sure
+    superpixels, one             a click a class and photograph, on a superpixel that is nearly all of it
+    superpixels, five            so many clicks a class
+    ..., the rest follows        where these, colours and the network of these are sure of it (`core.inference.strokes`)
+    ..., corrected               five clicks more a photograph, each on the largest piece that would be labelled wrongly
+    strokes                      one a class and photograph, along the largest piece of it
 
-The lines are a table: the way, photographs, minutes, and mean IoU by seed. The last line is how many minutes each way
-took to polygons' score, over the minutes of polygons at random: `share of minutes: 0.31 (strokes)`, the best of them.
+The lines are a table: the way, photographs, minutes, and mean IoU by seed; then the share of the minutes in which
+polygons at random teach as much, by a line between their points. The last line is the best of those that teach at least
+as much as polygons on a third of the photographs: `share of minutes: 0.31 (superpixels, five)`.
 """
 
 import argparse
@@ -41,12 +43,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.learning import SHARED, call
-from benchmarks.strokes import draw_strokes, resized
+from benchmarks.strokes import resized
 from core.config import read_config
 from core.data.class_table import FILE_NAME, write_rows
 from core.data.dataset import Dataset, open_dataset
 from core.inference.predictor import Predictor
-from core.inference.strokes import grow_strokes, working_size
+from core.inference.strokes import MAX_OTHERS, grow_strokes, sample_strokes, working_size
+from core.labelling.superpixels import find_superpixels
 from core.labels import IGNORED
 from core.runs.metrics_log import evaluations
 from core.synthetic import write_streets
@@ -57,6 +60,10 @@ TOLERANCE = 1.5
 """Pixels between an outline and its polygon."""
 MIN_AREA = 10
 DAB = 7
+WIDTH = 5
+"""Of a stroke, in pixels."""
+NEARLY = 0.9
+"""Share of a superpixel from which on it is taken for one of a class."""
 FIRST = 5
 """Photographs labelled before a network can be asked."""
 CORRECTIONS = 5
@@ -97,46 +104,105 @@ def draw_polygons(target: np.ndarray) -> Labelled:
     return Labelled(mask, seconds)
 
 
-def click(target: np.ndarray, rng: np.random.Generator) -> Labelled:
-    """Label a dab of each class, well inside of it."""
+def click(image: np.ndarray, target: np.ndarray, count: int, rng: np.random.Generator) -> Labelled:
+    """Label so many superpixels of each class, each of which is nearly all of it; a dab where there is none."""
+    pieces = pieces_of(find_superpixels(image))
     mask, seconds = np.full_like(target, IGNORED), 0.0
     for class_id in np.unique(target[target != IGNORED]):
-        region = np.pad(target == class_id, 1).astype(np.uint8)
-        depth = cv2.distanceTransform(region, cv2.DIST_L2, 3)[1:-1, 1:-1]
-        inside = np.argwhere(depth >= min(DAB / 2, depth.max()))
-        row, column = inside[rng.integers(len(inside))]
-        dab = cv2.circle(np.zeros_like(target), (int(column), int(row)), DAB // 2, 1, -1) > 0
-        mask[dab & (target == class_id)] = class_id
-        seconds += FIRST_CLICK
+        mask, clicks = click_on(target == class_id, int(class_id), pieces, mask, count, rng)
+        seconds += FIRST_CLICK + NEXT_CLICK * (clicks - 1)
     return Labelled(mask, seconds)
 
 
-def stroke(target: np.ndarray, rng: np.random.Generator) -> Labelled:
-    """Label with a stroke of each class."""
-    classes = len(np.unique(target[target != IGNORED]))
-    return Labelled(draw_strokes(target, 1, rng), STROKE * classes)
+def click_on(
+    region: np.ndarray, class_id: int, pieces: np.ndarray, mask: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Return a mask with so many superpixels more that are nearly all in a region, and how many clicks that took."""
+    inside = np.bincount(pieces[region], minlength=pieces.max() + 1) / np.bincount(pieces.ravel())
+    able = np.flatnonzero(inside >= NEARLY)
+    if len(able):
+        chosen = rng.choice(able, min(count, len(able)), replace=False)
+        return np.where(np.isin(pieces, chosen), np.uint8(class_id), mask), len(chosen)
+    row, column = deepest(region)
+    dab = cv2.circle(np.zeros_like(mask), (column, row), DAB // 2, 1, -1) > 0
+    return np.where(dab & region, np.uint8(class_id), mask), 1
 
 
-def correct(labelled: Labelled, answer: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> Labelled:
-    """Add strokes where an answer uint8 (H, W) is wrong: on the largest wrong pieces, each of one class."""
+def pieces_of(numbers: np.ndarray) -> np.ndarray:
+    """Return a number of its own, from 0, for each superpixel of a map uint8 (H, W)."""
+    pieces, count = np.zeros(numbers.shape, np.int64), 0
+    for value in np.unique(numbers):
+        found, ids = cv2.connectedComponents((numbers == value).astype(np.uint8), connectivity=4)
+        pieces[ids > 0] = ids[ids > 0] + count - 1
+        count += found - 1
+    return pieces
+
+
+def deepest(region: np.ndarray) -> tuple[int, int]:
+    """Return row and column of the pixel of a region that is farthest from its border."""
+    depth = cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return int(row), int(column)
+
+
+def stroke(target: np.ndarray) -> Labelled:
+    """Label with a stroke of each class, from one end of its largest piece to the other, within it."""
+    mask, seconds = np.full_like(target, IGNORED), 0.0
+    for class_id in np.unique(target[target != IGNORED]):
+        _, ids, stats, _ = cv2.connectedComponentsWithStats((target == class_id).astype(np.uint8), connectivity=4)
+        piece = ids == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+        path = longest_path(piece)
+        line = cv2.polylines(np.zeros_like(target), [path[:, ::-1].reshape(-1, 1, 2)], False, 1, WIDTH) > 0
+        mask[line & piece] = class_id
+        seconds += STROKE
+    return Labelled(mask, seconds)
+
+
+def longest_path(piece: np.ndarray) -> np.ndarray:
+    """Return the rows and columns (N, 2) of a way through a connected piece, from a far end to the farthest from it."""
+    end = deepest(piece)
+    for _ in range(2):  # the farthest from anywhere is an end, and the farthest from that the other one
+        steps = steps_from(piece, end)
+        row, column = np.unravel_index(steps.argmax(), steps.shape)
+        end = int(row), int(column)
+    path = [end]
+    steps = np.pad(steps, 1, constant_values=-1)
+    while (left := steps[path[-1][0] + 1, path[-1][1] + 1]) > 0:
+        row, column = path[-1]
+        around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
+        path.append(next(each for each in around if steps[each[0] + 1, each[1] + 1] == left - 1))
+    return np.array(path, np.int32)
+
+
+def steps_from(piece: np.ndarray, start: tuple[int, int]) -> np.ndarray:
+    """Return how many steps within a piece it is from a pixel to each other, int32 (H, W); -1 outside of it."""
+    steps = np.full(piece.shape, -1, np.int32)
+    front = np.zeros(piece.shape, np.uint8)
+    front[start] = 1
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    for number in range(piece.size):
+        if not front.any():
+            break
+        steps[front > 0] = number
+        front = cv2.dilate(front, cross) * (piece & (steps < 0))
+    return steps
+
+
+def correct(
+    image: np.ndarray, labelled: Labelled, answer: np.ndarray, target: np.ndarray, rng: np.random.Generator
+) -> Labelled:
+    """Click where an answer uint8 (H, W) is wrong: on the largest wrong pieces, each of one class."""
     wrong = np.where(answer != target, target, IGNORED)
-    pieces: list[np.ndarray] = []
+    pieces: list[tuple[int, int, np.ndarray]] = []
     for class_id in np.unique(wrong[wrong != IGNORED]):
         _, ids, stats, _ = cv2.connectedComponentsWithStats((wrong == class_id).astype(np.uint8))
-        pieces += [ids == number for number in range(1, len(stats)) if stats[number, cv2.CC_STAT_AREA] >= MIN_AREA]
-    mask = labelled.mask.copy()
-    chosen = sorted(pieces, key=lambda piece: -piece.sum())[:CORRECTIONS]
-    for piece in chosen:
-        drawn = draw_strokes(np.where(piece, target, IGNORED), 1, rng)
-        mask = np.where(drawn == IGNORED, mask, drawn)
-    return Labelled(mask, labelled.seconds + STROKE * len(chosen))
-
-
-def grown(image: np.ndarray, mask: np.ndarray, predictor: Predictor) -> tuple[np.ndarray, np.ndarray]:
-    """Return what follows from strokes, uint8 (H, W), and the same where it is sure, 255 elsewhere."""
-    shares = predictor.probabilities(image, working_size(mask.shape))[0].numpy()
-    labels, confidence = (resized(each, mask.shape) for each in grow_strokes(image, mask, shares))
-    return labels, np.where((confidence >= 255 * SURE) | (mask != IGNORED), labels, IGNORED).astype(np.uint8)
+        pieces += [(int(area), int(class_id), ids == number) for number, area in enumerate(stats[1:, -1], start=1)]
+    superpixels = pieces_of(find_superpixels(image))
+    mask, seconds = labelled
+    for _, class_id, piece in sorted(pieces, key=lambda each: -each[0])[:CORRECTIONS]:
+        mask, _ = click_on(piece, class_id, superpixels, mask, 1, rng)
+        seconds += FIRST_CLICK
+    return Labelled(mask, seconds)
 
 
 class Contest:
@@ -156,33 +222,55 @@ class Contest:
         everything = range(len(self._images))
         polygons = [draw_polygons(target) for target in self._targets]
         budgets = sorted({count for count in (FIRST, 10, 20, len(polygons)) if count <= len(polygons)})
+        first = None
         for count in budgets:
-            yield (result := self._learn("polygons", polygons, everything[:count]))[0]
-            if count == FIRST:
-                first = result[1]
+            result, network = self._learn("polygons", polygons, everything[:count])
+            first = first or network
+            yield result
         sureness = [float(first.predict(image).confidence.mean()) for image in self._images]
         unsure = [*everything[:FIRST], *sorted(everything[FIRST:], key=sureness.__getitem__)]
         for count in budgets[1:-1]:
-            yield self._learn("polygons, least sure", polygons, unsure[:count])[0]
-        yield self._learn("clicks", [click(target, self._rng) for target in self._targets], everything)[0]
+            yield self._learn("polygons, least sure first", polygons, unsure[:count])[0]
+        yield self._learn("strokes", [stroke(target) for target in self._targets], everything)[0]
+        yield self._learn("superpixels, one", self._clicks(1), everything)[0]
 
-        strokes = [stroke(target, self._rng) for target in self._targets]
-        result, network = self._learn("strokes", strokes, everything)
+        clicks = self._clicks(5)
+        result, network = self._learn("superpixels, five", clicks, everything)
         yield result
-        follows = [grown(*each, network) for each in zip(self._images, (each.mask for each in strokes), strict=True)]
-        sure = [Labelled(sure, each.seconds) for (_, sure), each in zip(follows, strokes, strict=True)]
-        yield self._learn("strokes, the rest follows", sure, everything)[0]
+        follows = self._follows(clicks, network)
+        sure = [
+            Labelled(np.where(is_sure, labels, IGNORED).astype(np.uint8), each.seconds)
+            for (labels, is_sure), each in zip(follows, clicks, strict=True)
+        ]
+        yield self._learn("superpixels, five, the rest follows", sure, everything)[0]
         corrected = [
-            correct(each, labels, target, self._rng)
-            for each, (labels, _), target in zip(strokes, follows, self._targets, strict=True)
+            correct(image, each, labels, target, self._rng)
+            for image, each, (labels, _), target in zip(self._images, clicks, follows, self._targets, strict=True)
         ]
-        result, network = self._learn("strokes, corrected", corrected, everything)
-        yield result
-        filled = [
-            Labelled(grown(image, each.mask, network)[1], each.seconds)
-            for image, each in zip(self._images, corrected, strict=True)
+        yield self._learn("superpixels, five, corrected", corrected, everything)[0]
+
+    def _clicks(self, count: int) -> list[Labelled]:
+        return [
+            click(image, target, count, self._rng) for image, target in zip(self._images, self._targets, strict=True)
         ]
-        yield self._learn("strokes, corrected, the rest follows", filled, everything)[0]
+
+    def _follows(self, labelled: Sequence[Labelled], network: Predictor) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return what follows on each photograph from its labels and those on others, uint8 (H, W), and where that is
+        sure.
+        """
+        shares = [network.probabilities(image, working_size(image.shape[:2]))[0].numpy() for image in self._images]
+        samples = [
+            sample_strokes(image, each.mask, seen)
+            for image, each, seen in zip(self._images, labelled, shares, strict=True)
+        ]
+        follows = []
+        for number, (image, each, seen) in enumerate(zip(self._images, labelled, shares, strict=True)):
+            others = (samples[number + 1 :] + samples[:number])[:MAX_OTHERS]
+            maps = grow_strokes(image, each.mask, seen, others)
+            labels, confidence = (resized(values, each.mask.shape) for values in maps)
+            is_labelled = each.mask != IGNORED
+            follows.append((np.where(is_labelled, each.mask, labels), is_labelled | (confidence >= 255 * SURE)))
+        return follows
 
     def _learn(self, way: str, labelled: Sequence[Labelled], order: Sequence[int]) -> tuple[Result, Predictor]:
         """Train on some photographs with their labels; returns what came of it and the network."""
@@ -244,6 +332,12 @@ def minutes_to(score: float, curve: Sequence[tuple[float, float]]) -> float:
     return float("inf")
 
 
+def minutes_score(minutes: float, curve: Sequence[tuple[float, float]]) -> float:
+    """Return the mean IoU that a curve of (minutes, mean IoU) has after some minutes, on a line between its points."""
+    points = sorted(curve)
+    return float(np.interp(minutes, [each[0] for each in points], [each[1] for each in points]))
+
+
 def main() -> None:
     """Print a table of all ways, and what the best saves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -274,12 +368,17 @@ def main() -> None:
     means = {key: (minutes, statistics.mean(each.miou for each in results)) for key, (minutes, results) in rows.items()}
     polygons = [point for (way, _), point in means.items() if way == "polygons"]
     shares = {
-        way: minutes / minutes_to(score, polygons) for (way, _), (minutes, score) in means.items() if way != "polygons"
+        (way, frames): minutes / minutes_to(score, polygons)
+        for (way, frames), (minutes, score) in means.items()
+        if way != "polygons"
     }
-    for way, share in shares.items():
-        print(f"{way}: {share:.2f} of the minutes in which polygons at random teach as much")
-    best = min(shares, key=shares.__getitem__)
-    print(f"share of minutes: {shares[best]:.2f} ({best})")
+    for (way, frames), share in shares.items():
+        print(f"{way}, {frames}: {share:.2f} of the minutes of polygons at random")
+    enough = minutes_score(max(minutes for minutes, _ in polygons) / 3, polygons)
+    able = {key: share for key, share in shares.items() if means[key][1] >= enough}
+    if able:
+        best = min(able, key=able.__getitem__)
+        print(f"share of minutes: {able[best]:.2f} ({best[0]})")
 
 
 if __name__ == "__main__":

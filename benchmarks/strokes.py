@@ -6,13 +6,15 @@ network.
 Strokes are drawn as a person would who knows the truth: straight lines of at most 40 x 5 pixels that lie within one
 region of their class. Of each of some validation frames all pixels are scored, those under the strokes too. The lines
 are the mean IoU of all frames together, one number a seed, and the median time of a mask: `colours and place`; with a
-run also `and what the network sees`, and `the network alone`, which has one seed.
+run also `and what the network sees`, and `the network alone`, which has one seed. Each is told with the strokes of the
+frame itself, with those of eight other frames as well, and with these alone.
 """
 
 import argparse
 import statistics
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,11 +26,13 @@ from core.config import read_config
 from core.data.dataset import open_dataset, spread
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.inference.predictor import Predictor
-from core.inference.strokes import grow_strokes, working_size
+from core.inference.strokes import MAX_OTHERS, grow_strokes, sample_strokes, working_size
 from core.paths import PROJECT, runs_folder
 from core.runs.store import find_run
 
 LENGTH, WIDTH = 40, 5
+SOURCES = ((True, False), (True, True), (False, True))
+"""Whether strokes of the frame itself are taken, and those of others."""
 TRIES = 200
 
 
@@ -53,19 +57,29 @@ def main() -> None:
         for (_, target), shares in zip(frames, seen, strict=True):
             alone.update(target, resized(shares.argmax(axis=0).astype(np.uint8), target.shape))
         print(f"the network alone: {alone.miou():.3f}")
-    for name, known in ways.items():
+    for (name, known), (of_itself, of_others) in product(ways.items(), SOURCES):
         scores, seconds = [], []
         for seed in range(options.seeds):
             confusion = ConfusionMatrix(len(dataset.space.class_names))
-            for number, ((image, target), shares) in enumerate(zip(frames, known, strict=True)):
-                strokes = draw_strokes(target, options.strokes, np.random.default_rng((seed, number)))
+            drawn = [
+                draw_strokes(target, options.strokes, np.random.default_rng((seed, number)))
+                for number, (_, target) in enumerate(frames)
+            ]
+            samples = [
+                sample_strokes(image, strokes, shares)
+                for (image, _), strokes, shares in zip(frames, drawn, known, strict=True)
+            ]
+            for number, ((image, target), strokes, shares) in enumerate(zip(frames, drawn, known, strict=True)):
+                others = (samples[number + 1 :] + samples[:number])[:MAX_OTHERS] if of_others else []
+                own = strokes if of_itself else np.full_like(strokes, 255)
                 began = time.perf_counter()
-                labels, _ = grow_strokes(image, strokes, shares)
+                labels, _ = grow_strokes(image, own, shares, others)
                 seconds.append(time.perf_counter() - began)
                 confusion.update(target, resized(labels, target.shape))
             scores.append(confusion.miou())
+        whose = " and ".join(word for word, is_taken in (("its own", of_itself), ("others'", of_others)) if is_taken)
         text = ", ".join(f"{score:.3f}" for score in scores)
-        print(f"{name}: {text}; {statistics.median(seconds):.2f} s a mask", flush=True)
+        print(f"{name}, {whose} strokes: {text}; {statistics.median(seconds):.2f} s a mask", flush=True)
 
 
 def draw_strokes(target: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -5,11 +5,12 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.errors import LabError
 from core.inference.process import Models, respond
-from core.inference.strokes import MAX_PIXELS, features_of, grow_strokes, working_size
-from core.inference.worker import InferenceWorker, StrokesRequest, checkpoint_stamp
+from core.inference.strokes import MAX_PIXELS, features_of, grow_strokes, sample_strokes, working_size
+from core.inference.worker import InferenceWorker, Painted, StrokesRequest, checkpoint_stamp
 from core.labels import CITYSCAPES_19
 from core.synthetic import draw_scene
 
@@ -96,6 +97,51 @@ def test_the_process_answers_with_and_without_a_network(lab_folders, trained_run
     assert alone.labels.shape == together.labels.shape == SIZE
     assert np.array_equal(together.labels, again.labels) and again.milliseconds > 0
     assert isinstance(respond(StrokesRequest(None, "best", "", image, strokes * 0), models), LabError)
+
+
+def test_strokes_on_other_photographs_are_learned_from_and_remembered(lab_folders, monkeypatch):
+    """A photograph without any stroke follows from those on others; a mask that changed is read anew."""
+    paths = []
+    for seed in range(4):
+        image, target = scene(seed)
+        paths.append((lab_folders.other / f"{seed}.png", lab_folders.other / f"{seed}-mask.png"))
+        Image.fromarray(image).save(paths[-1][0])
+        Image.fromarray(strokes_on(target, count=10)).save(paths[-1][1])
+    image, target = scene(9)
+    nothing = np.full(SIZE, 255, np.uint8)
+    models = Models()
+    others = tuple(Painted(*pair, 1) for pair in paths)
+    grown = respond(StrokesRequest(None, "best", "", image, nothing, others), models)
+    assert right(grown.labels, target) > 0.5
+
+    # From memory, until its revision is another one; a file that is gone is passed over.
+    for _, mask in paths:
+        Image.fromarray(nothing).save(mask)
+    again = respond(StrokesRequest(None, "best", "", image, nothing, others), models)
+    assert np.array_equal(again.labels, grown.labels)
+    changed = tuple(Painted(*pair, 2) for pair in paths)
+    paths[0][1].unlink()
+    assert "two classes" in str(respond(StrokesRequest(None, "best", "", image, nothing, changed), models))
+
+
+def test_with_what_a_network_sees_strokes_on_others_help_as_well():
+    rng = np.random.default_rng(0)
+
+    def seen(target):
+        """What a network sees that is right in part: half a wrong class, of a kind of its own."""
+        confused = np.where(target % 3 == 0, (target + 1) % 19, np.minimum(target, 18))
+        sharp = np.eye(19)[confused].transpose(2, 0, 1)
+        return (0.5 * sharp + 0.5 * rng.dirichlet(np.ones(19), SIZE).transpose(2, 0, 1)).astype(np.float32)
+
+    samples = []
+    for seed in range(4):
+        image, target = scene(seed)
+        samples.append(sample_strokes(image, strokes_on(target, count=5), seen(target)))
+    image, target = scene(9)
+    few, probabilities = strokes_on(target, count=1), seen(target)
+    alone, _ = grow_strokes(image, few, probabilities)
+    together, _ = grow_strokes(image, few, probabilities, samples)
+    assert right(together, target) > right(alone, target)
 
 
 def test_a_page_asks_for_it(lab_folders):

@@ -14,13 +14,15 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from core.data.decoding import read_image, read_labels
 from core.errors import LabError
 from core.inference.batches import Upload, decode_batch
 from core.inference.prediction_cache import CachedPrediction, UncertaintyMaps
@@ -33,6 +35,7 @@ from core.inference.worker import (
     Explanation,
     Layers,
     LayersRequest,
+    Painted,
     Part,
     PredictRequest,
     Request,
@@ -54,11 +57,16 @@ except ImportError:  # Windows has no such limits; there the time alone is bound
 
 if TYPE_CHECKING:
     from core.inference.explain import Explainer
+    from core.inference.strokes import Samples
+
+T = TypeVar("T")
 
 MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
 IMAGES = 4
 """That strokes were painted on last: what a network sees in them is kept."""
+PAINTED = 64
+"""Masks of other photographs, of which some pixels are kept."""
 DESCRIBED_BYTES = 12
 """Of each parameter while a network is described: itself, a copy, and what is made of it on the way, in fp32."""
 MEMORY_SHARE = 0.5
@@ -69,12 +77,23 @@ REST_SECONDS = 20.0
 """After so long without a question, memory that answers have freed goes back to the system."""
 
 
+def _recall(known: "OrderedDict[Hashable, T]", key: Hashable, size: int, make: Callable[[], T]) -> T:
+    """Return what is known by a key, made where it isn't; of all only so many that were asked for last are kept."""
+    if key not in known:
+        known[key] = make()
+        while len(known) > size:
+            known.popitem(last=False)
+    known.move_to_end(key)
+    return known[key]
+
+
 class Models:
     """The networks that were used last."""
 
     def __init__(self) -> None:
         self._loaded: OrderedDict = OrderedDict()
-        self._seen: OrderedDict[tuple, np.ndarray | None] = OrderedDict()
+        self._seen: OrderedDict[Hashable, np.ndarray | None] = OrderedDict()
+        self._samples: OrderedDict[Hashable, Samples | None] = OrderedDict()
 
     def predict(self, request: PredictRequest) -> CachedPrediction:
         """Predict, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
@@ -109,20 +128,38 @@ class Models:
         """Label all of an image by strokes on it. Raises LabError where there are too few, or a network can't be
         loaded.
         """
-        from core.inference.strokes import grow_strokes, working_size
+        from core.inference.strokes import grow_strokes
 
         began = time.perf_counter()
         predictor_threads()
         key = (request.run, request.stamp, hashlib.sha256(np.ascontiguousarray(request.image).data).digest())
-        if key not in self._seen:
-            size = working_size(request.strokes.shape)
-            seen = self._load(request).probabilities(request.image, size)[0].cpu().numpy() if request.run else None
-            self._seen[key] = seen
-            while len(self._seen) > IMAGES:
-                self._seen.popitem(last=False)
-        self._seen.move_to_end(key)
-        labels, confidence = grow_strokes(request.image, request.strokes, self._seen[key])
+        seen = _recall(self._seen, key, IMAGES, lambda: self._probabilities(request, request.image))
+        others = [
+            _recall(self._samples, (request.run, request.stamp, other), PAINTED, partial(self._sample, request, other))
+            for other in request.others
+        ]
+        labels, confidence = grow_strokes(request.image, request.strokes, seen, [each for each in others if each])
         return CachedPrediction(labels, confidence, (), (), (time.perf_counter() - began) * 1000)
+
+    def _sample(self, request: StrokesRequest, other: Painted) -> "Samples | None":
+        """Return pixels under the strokes on another photograph; None where a file is gone, or they don't fit."""
+        from core.inference.strokes import sample_strokes
+
+        try:
+            image, strokes = read_image(other.image), read_labels(other.mask)
+        except LabError:
+            return None
+        if image.shape[:2] != strokes.shape:
+            return None
+        return sample_strokes(image, strokes, self._probabilities(request, image))
+
+    def _probabilities(self, request: StrokesRequest, image: np.ndarray) -> np.ndarray | None:
+        """Return what the network of a question about strokes sees in an image, float32 (K, h, w); None without one."""
+        from core.inference.strokes import working_size
+
+        if request.run is None:
+            return None
+        return self._load(request).probabilities(image, working_size(image.shape[:2]))[0].cpu().numpy()
 
     def layers(self, request: LayersRequest) -> Layers:
         """Return what can be looked at inside a network. Raises LabError when it can't be loaded."""

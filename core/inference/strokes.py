@@ -4,6 +4,9 @@ As in ilastik (Berg et al., https://doi.org/10.1038/s41592-019-0582-9), which le
 an image while one paints; a trained network's probabilities are features among others, and know of more than colours.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -14,8 +17,10 @@ from core.labels import IGNORED
 
 MAX_PIXELS = 512 * 256
 """Of the image in which a mask is looked for: it is scaled up afterwards."""
-SAMPLES = 400
-"""Pixels of a class that are learned from, at most."""
+SAMPLES, SAMPLES_OF_OTHERS = 400, 50
+"""Pixels of a class that are learned from, at most: of the image itself, and of each other one."""
+MAX_OTHERS = 8
+"""Other images whose strokes are learned from as well."""
 BLURS = (2.0, 8.0)
 """Pixels, the standard deviations of the surroundings whose colours are told."""
 MIN_PROBABILITY = 1e-4
@@ -29,8 +34,25 @@ def working_size(size: Size) -> Size:
     return height, max(1, min(round(size[1] * scale), MAX_PIXELS // height))
 
 
+class Samples(NamedTuple):
+    """Pixels under strokes: what is known of each, float32 (N, F), and its class, uint8 (N,)."""
+
+    features: np.ndarray
+    targets: np.ndarray
+
+
+def sample_strokes(
+    image: np.ndarray, strokes: np.ndarray, probabilities: np.ndarray | None, per_class: int = SAMPLES_OF_OTHERS
+) -> Samples:
+    """Return some pixels under the strokes on an image, the same ones every time; arguments as in `grow_strokes`."""
+    return _sample(strokes, features_of(resize(image, working_size(strokes.shape)), probabilities), per_class)
+
+
 def grow_strokes(
-    image: np.ndarray, strokes: np.ndarray, probabilities: np.ndarray | None = None
+    image: np.ndarray,
+    strokes: np.ndarray,
+    probabilities: np.ndarray | None = None,
+    others: Sequence[Samples] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and confidence, both uint8 (h, w), of all pixels of an image.
 
@@ -38,6 +60,7 @@ def grow_strokes(
         image: uint8 (H, W, 3).
         strokes: classes of some pixels, uint8 (H, W), 255 elsewhere.
         probabilities: what a network sees in it, float32 (K, h, w) at `working_size`; None without one.
+        others: of strokes on other images, seen by the same network.
 
     Raises:
         LabError: fewer than two classes are there.
@@ -48,16 +71,16 @@ def grow_strokes(
     from sklearn.preprocessing import StandardScaler
 
     size = working_size(strokes.shape)
-    targets = cv2.resize(strokes, size[::-1], interpolation=cv2.INTER_NEAREST).ravel()
-    samples = _sample(targets)
-    if len(np.unique(targets[samples])) < 2:
-        raise LabError("Paint strokes of two classes or more, and the rest of the photograph can follow from them.")
     features = features_of(resize(image, size), probabilities)
+    samples = [_sample(strokes, features, SAMPLES), *others]
+    targets = np.concatenate([each.targets for each in samples])
+    if len(np.unique(targets)) < 2:
+        raise LabError("Paint strokes of two classes or more, and the rest of the photograph can follow from them.")
     classifier = LogisticRegression(
         C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=ITERATIONS, class_weight="balanced"
     )
     model = make_pipeline(StandardScaler(), classifier)
-    model.fit(features[samples], targets[samples])
+    model.fit(np.concatenate([each.features for each in samples]), targets)
     shares = model.predict_proba(features)
     labels = model.classes_[shares.argmax(axis=1)].astype(np.uint8)
     confidence = (shares.max(axis=1) * 255 + 0.5).astype(np.uint8)
@@ -78,11 +101,15 @@ def features_of(image: np.ndarray, probabilities: np.ndarray | None) -> np.ndarr
     return np.dstack(planes).reshape(height * width, -1).astype(np.float32)
 
 
-def _sample(targets: np.ndarray) -> np.ndarray:
-    """Return places of labelled pixels, the same ones every time, as many of each class as it has, up to `SAMPLES`."""
+def _sample(strokes: np.ndarray, features: np.ndarray, per_class: int) -> Samples:
+    """Return pixels under strokes uint8 (H, W), of each class as many as it has up to a number, with their features of
+    those (h * w, F) at `working_size`.
+    """
+    targets = cv2.resize(strokes, working_size(strokes.shape)[::-1], interpolation=cv2.INTER_NEAREST).ravel()
     rng = np.random.default_rng(0)
     chosen = [np.zeros(0, np.int64)]
     for class_id in np.unique(targets[targets != IGNORED]):
         indices = np.flatnonzero(targets == class_id)
-        chosen.append(rng.permutation(indices)[:SAMPLES])
-    return np.concatenate(chosen)
+        chosen.append(rng.permutation(indices)[:per_class])
+    indices = np.concatenate(chosen)
+    return Samples(features[indices], targets[indices])

@@ -12,7 +12,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +98,18 @@ class UncertaintyRequest:
 
 
 @dataclass(frozen=True)
+class Painted:
+    """The files of a photograph and of the mask that is painted on it, and what tells that mask from its others."""
+
+    image: Path
+    mask: Path
+    revision: int
+
+
+@dataclass(frozen=True)
 class StrokesRequest:
-    """Label all of an image, uint8 (H, W, 3), by strokes on it, uint8 (H, W), 255 where there is none; and by what a
-    run's network sees, where one is named.
+    """Label all of an image, uint8 (H, W, 3), by strokes on it, uint8 (H, W), 255 where there is none, and by those on
+    others; and by what a run's network sees, where one is named.
     """
 
     run: Path | None
@@ -108,6 +117,7 @@ class StrokesRequest:
     stamp: str
     image: np.ndarray
     strokes: np.ndarray
+    others: tuple[Painted, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,11 +292,17 @@ class InferenceWorker:
         return self._networks.queue(user, request, slot)
 
     def ask_strokes(
-        self, run: Path | None, image: np.ndarray, strokes: np.ndarray, user: str = "", slot: Hashable = None
+        self,
+        run: Path | None,
+        image: np.ndarray,
+        strokes: np.ndarray,
+        others: Sequence[Painted] = (),
+        user: str = "",
+        slot: Hashable = None,
     ) -> "Future[CachedPrediction]":
-        """Label all of an image by strokes on it, without waiting; see `core.inference.strokes`."""
+        """Label all of an image by strokes on it and on others, without waiting; see `core.inference.strokes`."""
         stamp = checkpoint_stamp(run, "best") if run else ""
-        return self._networks.queue(user, StrokesRequest(run, "best", stamp, image, strokes), slot)
+        return self._networks.queue(user, StrokesRequest(run, "best", stamp, image, strokes, tuple(others)), slot)
 
     def decode(self, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> np.ndarray:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
