@@ -83,7 +83,18 @@ export class EditBar {
       const entries = [...classes.keys()].map((index) => this.#entry(index, classes[index], cssColor(colors[index])));
       this.classes.replaceChildren(...entries, this.#entry(IGNORED, "unlabelled", "transparent"));
     }
-    for (const button of this.classes.children) setPressed(button, Number(button.dataset.index) === classIndex);
+    for (const button of this.classes.children) {
+      const isChosen = Number(button.dataset.index) === classIndex;
+      setPressed(button, isChosen);
+      if (isChosen) this.#bringIntoRow(button);
+    }
+  }
+
+  // Where classes are one row that scrolls, show the one that was chosen by a key; the page itself stays.
+  #bringIntoRow(button) {
+    const [row, box] = [this.classes.getBoundingClientRect(), button.getBoundingClientRect()];
+    if (box.left < row.left) this.classes.scrollLeft -= row.left - box.left;
+    else if (box.right > row.right) this.classes.scrollLeft += box.right - row.right;
   }
 
   #entry(index, name, color) {
