@@ -3,6 +3,7 @@ show.
 """
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,8 @@ from core.runs.metrics_log import minutes_trained
 from core.runs.store import Run, best_miou
 from core.text import format_duration, plural
 
+LONG_BEGINNING = 16
+"""Letters with which all names begin, from which on they are left out."""
 RUN_COLORS = (
     "#4269d0",
     "#e0902a",
@@ -59,10 +62,20 @@ def short_names(runs: Sequence[Run]) -> dict[str, str]:
     """Return the names of runs that are shown together, by id, as short as they can be told apart.
 
     `FCN-8s` and `U-Net` where the encoder is the same, the encoder where the network is; two of one name have the last
-    four letters of their id behind its beginning. One alone keeps its whole name.
+    four letters of their id behind its beginning. Words with which long names all begin are left out: what differs
+    would be cut off. One alone keeps its whole name.
     """
     if len(runs) == 1:
         return {runs[0].id: runs[0].name}
+    names = _distinct_names(runs)
+    shared = os.path.commonprefix(list(names.values()))
+    shared = shared[: shared.rfind(" ") + 1]
+    if len(shared) < LONG_BEGINNING:
+        return names
+    return {run_id: f"… {name[len(shared) :]}" for run_id, name in names.items()}
+
+
+def _distinct_names(runs: Sequence[Run]) -> dict[str, str]:
     parts = {run.id: run.name.split(" · ") for run in runs}
     depth = max((len(each) for each in parts.values()), default=0)
     for count in range(1, depth + 1):

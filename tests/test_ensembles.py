@@ -60,6 +60,19 @@ def test_its_probabilities_are_the_mean_of_the_members(members, lab_folders):
     assert (Predictor(path).predict(image).labels == own[0].argmax(dim=0).numpy()).mean() > 0.99
 
 
+def test_classes_in_another_order_are_joined_by_name(members, make_run, lab_folders):
+    names = (*NAMES[2:], *NAMES[:2])
+    turned = make_run(5, names, family="unet", encoder="plain", width=4)
+    image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    first, second = (Predictor(run.path).probabilities(image, (64, 96)) for run in (members[0], turned))
+    second = second[:, [names.index(name) for name in NAMES]]
+    run = read_run(make_ensemble([members[0], turned], lab_folders.runs))
+    assert run.class_names == NAMES
+    own = Predictor(run.path).probabilities(image, (64, 96))
+    torch.testing.assert_close(own, (first + second) / 2, rtol=1e-3, atol=1e-4)
+    assert own.argmax(dim=1).unique().numel() > 1
+
+
 def test_it_is_a_run_that_says_what_it_is(members, lab_folders):
     run = read_run(make_ensemble(members, lab_folders.runs))
     assert (run.state, run.problem, run.title, run.class_names) == ("finished", None, "Ensemble of 3", NAMES)
@@ -90,12 +103,12 @@ def test_what_only_a_member_has_a_use_for_is_no_hindrance(trained_run, lab_folde
 
 
 def test_what_can_not_be_averaged_is_a_sentence(members, make_run, lab_folders, tiny_config):
-    other = make_run(3, names=("sky", "road", "person", "rider", "car"), family="unet", encoder="plain", width=4)
+    other = make_run(3, names=(*NAMES[1:], "tram"), family="unet", encoder="plain", width=4)
     unscored = read_run(create_run(tiny_config(), lab_folders.runs))
     before = sorted(lab_folders.runs.iterdir())
     for runs, said in (
         (members[:1], "two runs or more"),
-        ([members[0], other], "other classes"),
+        ([members[0], other], "only one of them knows .*tram"),
         ([members[0], unscored], "no network yet"),
     ):
         with pytest.raises(LabError, match=said):

@@ -20,7 +20,7 @@ MIN_PROBABILITY = 1e-12
 
 
 class Ensemble(SegmentationModel):
-    """Networks of the same classes that see the same picture, each with its own temperature.
+    """Networks of the same classes that see the same picture, each with its own temperature and order of the classes.
 
     Shape:
         images float (B, C, H, W) in 0..1 -> the logarithm of the mean of the members' probabilities, float
@@ -33,16 +33,18 @@ class Ensemble(SegmentationModel):
         super().__init__(members[0].num_classes, [0.0] * bands, [1.0] * bands, multiple)
         self.members = nn.ModuleList(members)
         self.register_buffer("temperatures", torch.ones(len(members)))
+        self.register_buffer("orders", torch.arange(self.num_classes).repeat(len(members), 1))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Ensembles were made before they had temperatures.
-        state_dict.setdefault(f"{prefix}temperatures", self.temperatures)
+        # Ensembles were made before they had temperatures, and before they had orders.
+        for name in ("temperatures", "orders"):
+            state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         probabilities = [
-            (member(images).float() / temperature).softmax(dim=1)
-            for member, temperature in zip(self.members, self.temperatures, strict=True)
+            (member(images).float() / temperature).softmax(dim=1).index_select(1, order)
+            for member, temperature, order in zip(self.members, self.temperatures, self.orders, strict=True)
         ]
         return torch.stack(probabilities).mean(dim=0).clamp(min=MIN_PROBABILITY).log()
 

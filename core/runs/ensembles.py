@@ -22,13 +22,14 @@ from core.runs.fitted_temperature import read_temperature
 from core.runs.notes import NAME_LENGTH, Notes
 from core.runs.status import Status
 from core.runs.store import Run, checkpoint_path, checkpoint_state, new_run, write_plan
-from core.text import join_items
+from core.text import join_first, join_items
 
 
 def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
     """Put runs together as a run whose probabilities are the mean of theirs; returns its path.
 
-    Its data, and the size at which it is shown pictures, are the first one's.
+    Its data, the size at which it is shown pictures, and the order of its classes, which are joined by name, are the
+    first one's.
 
     Args:
         runs: two or more, each with a best checkpoint.
@@ -41,7 +42,7 @@ def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
     """
     require_write()
     check_disk_quota()
-    check_alike(runs, "An ensemble")
+    check_alike(runs, "An ensemble", in_order=False)
     configs = [run.config for run in runs if run.config]
     members = [config.model.model_dump() for config in configs]
     values = configs[0].model_dump() | {"model": {"family": ENSEMBLE, "architecture": json.dumps(members)}}
@@ -61,9 +62,9 @@ def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
     return write_combined(runs[0], read_config(values), _weights_of(runs), plan, notes, folder)
 
 
-def check_alike(runs: Sequence[Run], what: str) -> None:
+def check_alike(runs: Sequence[Run], what: str, in_order: bool = True) -> None:
     """Raise LabError where runs can't be put together as something that a sentence begins with, since they are too few,
-    one has no network, or they tell other classes apart or see other bands.
+    one has no network, they see other bands, or tell other classes apart, or the same ones `in_order` of another kind.
     """
     if len(runs) < 2:
         raise LabError(f"{what} is put together of two runs or more. Choose another one.")
@@ -71,11 +72,14 @@ def check_alike(runs: Sequence[Run], what: str) -> None:
     for run in runs:
         if run.config is None or not run.has_checkpoint("best"):
             raise LabError(f"Run {run.id} has no network yet. Wait for its first evaluation, or leave it out.")
-        if run.class_names != first.class_names:
+        if sorted(run.class_names) != sorted(first.class_names):
+            apart = set(run.class_names) ^ set(first.class_names)
             raise LabError(
-                f"Run {run.id} tells other classes apart than {first.id}. {what} needs the same ones, in the same"
-                " order."
+                f"Run {run.id} tells other classes apart than {first.id}: only one of them knows"
+                f" {join_first(sorted(apart), 5)}. {what} needs the same ones."
             )
+        if in_order and run.class_names != first.class_names:
+            raise LabError(f"Run {run.id} has its classes in another order than {first.id}. {what} needs the same one.")
         if run.pixels != first.pixels:
             raise LabError(
                 f"Run {run.id} sees other bands or another white than {first.id}. Take runs of the same data."
@@ -137,4 +141,6 @@ def _weights_of(runs: Sequence[Run]) -> dict[str, np.ndarray]:
     like = tensors["members.0.mean"]
     fitted = [read_temperature(run.path) for run in runs]
     temperatures = np.array([each.temperature if each else 1.0 for each in fitted], np.float32)
-    return tensors | {"mean": np.zeros_like(like), "std": np.ones_like(like), "temperatures": temperatures}
+    orders = np.array([[run.class_names.index(name) for name in runs[0].class_names] for run in runs], np.int64)
+    own = {"mean": np.zeros_like(like), "std": np.ones_like(like), "temperatures": temperatures, "orders": orders}
+    return tensors | own

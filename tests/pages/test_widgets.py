@@ -5,15 +5,18 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.widgets import short_names
 from core.escaping import escape_markdown
 from core.jobs import engine
 from core.jobs.engine import Job
 from core.jobs.kinds import jobs_folder
 from core.processes import ProcessId
 from core.runs.notes import Notes, write_notes
-from core.runs.store import create_run
+from core.runs.status import Status
+from core.runs.store import Run, create_run
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "'/data/[all scores](https://evil.example/)' **can't** be ![x](https://evil.example/x.png) www.evil.example."
@@ -69,3 +72,27 @@ def test_what_a_scoring_says_of_a_run_holds_no_link(lab_folders, tiny_config, mo
         (message,) = [element.value for kind in (app.error, app.info, app.caption) for element in kind]
         assert "\\[mine\\]\\(https\\:" in message and "\\\\" not in message, values
         assert "[all" not in message.replace("\\[", ""), values
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["FCN-8s · ResNet"], ["FCN-8s · ResNet"]),
+        (["FCN-8s · ResNet", "U-Net · ResNet"], ["FCN-8s", "U-Net"]),
+        (["U-Net · ResNet", "U-Net · plain"], ["ResNet", "plain"]),
+        (["U-Net · ResNet", "U-Net · ResNet"], ["U-Net · 0000", "U-Net · 0001"]),
+        (
+            [f"A very long name of a night of trials {number}" for number in (1, 2, 31)],
+            ["… 1", "… 2", "… 31"],
+        ),
+        (["The same long name for both"] * 2, ["… 0000", "… 0001"]),
+        (["trial 1", "trial 2"], ["trial 1", "trial 2"]),
+        (["A long name that goes on", "A long name that goes"], ["… goes on", "… goes"]),
+    ],
+)
+def test_names_that_stand_together_are_as_short_as_they_can_be_told_apart(names, short):
+    runs = [
+        Run(Path(f"20260101-000000-fcn-{number:04d}"), Status("finished", 0.0), notes=Notes(name=name))
+        for number, name in enumerate(names)
+    ]
+    assert list(short_names(runs).values()) == short
