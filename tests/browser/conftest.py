@@ -87,9 +87,11 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 
     The server runs in the repository's root (so it reads the lab's own theme), has the root on its path, listens on
     a free port of 127.0.0.1, and gets `env` on top of this process's environment and `options` of Streamlit's. All
-    share a cache, where `env` names no other: networks are described once, not by every server.
+    share a cache, where `env` names no other: networks are described once, not by every server. A server that was
+    started with `ends_before` ends as soon as the next one of that kind begins.
     """
     servers: list[subprocess.Popen[bytes]] = []
+    short_lived: list[subprocess.Popen[bytes]] = []
     folder = tmp_path_factory.getbasetemp()
     shared = {"SEGLAB_CACHE": str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache")}
 
@@ -99,7 +101,12 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         port: int | None = None,
         options: Sequence[str] = (),
         with_token: bool = False,
+        ends_before: bool = False,
     ) -> str:
+        if ends_before:
+            for server in short_lived:
+                server.terminate()
+            short_lived.clear()
         port = port or free_port()
         log_path = tmp_path_factory.mktemp("server") / "server.log"
         command = [sys.executable, "-m", "streamlit", "run", str(script)]
@@ -118,6 +125,8 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
                 stderr=subprocess.STDOUT,
             )
         servers.append(server)
+        if ends_before:
+            short_lived.append(server)
         base_url = f"http://127.0.0.1:{port}"
         _wait_until_healthy(base_url, server, log_path)
         return base_url

@@ -210,12 +210,15 @@ TASKS: dict[str, Callable[[Hand], None]] = {
 
 
 @pytest.fixture(scope="module")
-def lab(serve_app: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """`lab()`: the address of a fresh server on the folders of the environment, which may read the tests' too."""
+def lab(serve_app: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """`lab()`: the address of a fresh server on the folders of the environment, which may read the tests' too. One that
+    is asked for with `ends_before` ends before the next.
+    """
     roots = os.pathsep.join(filter(None, [os.environ.get("SEGLAB_DATA_ROOTS"), str(tmp_path_factory.getbasetemp())]))
     if not os.environ.get("SEGLAB_CHECKPOINTS"):
         pytest.fail("Name the folders of a lab with two runs: SEGLAB_CHECKPOINTS, SEGLAB_DATA.")
-    return lambda: serve_app(ROOT / "app" / "main.py", {"HF_HUB_OFFLINE": "1", "SEGLAB_DATA_ROOTS": roots})
+    environment = {"HF_HUB_OFFLINE": "1", "SEGLAB_DATA_ROOTS": roots}
+    return lambda **options: serve_app(ROOT / "app" / "main.py", environment, **options)
 
 
 def seconds_to_content(page: Page, address: str, name: str) -> float:
@@ -227,13 +230,13 @@ def seconds_to_content(page: Page, address: str, name: str) -> float:
     return time.monotonic() - began - SETTLING_S
 
 
-def test_every_page(browser: Browser, lab: Callable[[], str]) -> None:
+def test_every_page(browser: Browser, lab: Callable[..., str]) -> None:
     address = lab()
     axe = Axe()
     print("\npage       width theme  pictures  first  words  cold s  warm s  other hosts  axe  scrolls sideways")
     for name in PAGES:
         context = browser.new_context(viewport={"width": 1440, "height": 900})
-        cold = seconds_to_content(context.new_page(), lab(), name)
+        cold = seconds_to_content(context.new_page(), lab(ends_before=True), name)
         context.close()
         for width in WIDTHS:
             for theme in ("light", "dark"):
@@ -257,7 +260,7 @@ def test_every_page(browser: Browser, lab: Callable[[], str]) -> None:
                 context.close()
 
 
-def test_ten_tasks(browser: Browser, lab: Callable[[], str], tmp_path: Path) -> None:
+def test_ten_tasks(browser: Browser, lab: Callable[..., str], tmp_path: Path) -> None:
     files = write_own_folder(tmp_path)
     address = lab()
     print("\ntask                              clicks  typed  seconds")
