@@ -9,7 +9,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from app.widgets import run_label
-from core.config import bounds_of, choices_of, fields_of, has_a_say, setting_of
+from core.config import ITSELF, bounds_of, choices_of, fields_of, has_a_say, setting_of
 from core.models.encoder_table import encoder_title, encoders_of
 from core.paths import runs_folder
 from core.runs.store import list_runs
@@ -136,16 +136,20 @@ def _widget(label: str, field: FieldInfo, value: Any, key: str) -> Any:
 
 
 def _run_box(label: str, value: str, help_text: str | None, key: str) -> str:
-    """Show a widget for one of the runs that have a network, and return its id; empty for none."""
+    """Show a widget for one of the runs that have a network, and return its id.
+
+    Empty for none, `ITSELF` for the network that learns.
+    """
     runs = {run.id: run for run in list_runs(runs_folder()) if run.has_checkpoint("best")}
-    ids = ["", *runs]
+    texts = {"": "None", ITSELF: "Itself, by its moving mean"}
+    ids = [*texts, *runs]
     if st.session_state.get(key, "") not in ids:
         st.session_state.pop(key)  # it was deleted
     return st.selectbox(
         label,
         ids,
         index=ids.index(value) if value in ids else 0,
-        format_func=lambda run_id: run_label(runs[run_id]) if run_id else "None",
+        format_func=lambda run_id: texts.get(run_id) or run_label(runs[run_id]),
         help=help_text,
         key=key,
     )

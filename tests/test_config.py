@@ -78,6 +78,8 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         values[part] = values.get(part, {}) | {name: value}
         if name.startswith("scale"):
             values[part] = {"scale_min": 0.25, "scale_max": 4} | {name: value}
+        if name == "unlabelled":
+            values["training"] = {"teacher": "itself", "ema": 0.9}
         if name == "num_processes":
             values[part] = {"batch_size": 64} | {name: value}
         assert getattr(getattr(read_config(values), part), name) == value

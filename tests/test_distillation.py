@@ -1,11 +1,15 @@
 """A run that teaches another: classes are joined by name, unlabelled pixels are learned from, and nothing else changes."""
 
+import json
+import os
 import shutil
 
+import cv2
 import pytest
 import torch
 
 from core.config import TrainingConfig, read_config
+from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.hardware import choose_hardware
 from core.labels import CITYSCAPES_7, CITYSCAPES_19
@@ -14,9 +18,10 @@ from core.models.class_sources import class_sources
 from core.runs.lineage import lineage
 from core.runs.metrics_log import evaluations
 from core.runs.store import create_run, find_run, read_plan, read_run
-from core.training.checkpoint import TrainingState, save_checkpoint
-from core.training.distillation import STEP, Teacher
+from core.training.checkpoint import TrainingState, read_checkpoint, save_checkpoint
+from core.training.distillation import STEP, SURE, MeanTeacher, RunTeacher
 from core.training.distributed import Distributed
+from core.training.ema import ModelEma
 from core.training.loop import train
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
@@ -38,7 +43,7 @@ def make_teacher(lab_folders):
         torch.manual_seed(1)
         model = build_model(config.model, len(names)).eval()
         save_checkpoint(path, "best", TrainingState(model), config, space_of(names))
-        return model, Teacher(read_run(path), learner_names, bands, training, choose_hardware(training))
+        return model, RunTeacher(read_run(path), learner_names, bands, training, choose_hardware(training))
 
     return make
 
@@ -165,3 +170,92 @@ def test_a_run_that_was_deleted_is_still_named(lab_folders, tiny_config):
     older = read_run(create_run(tiny_config(teacher=run.id), lab_folders.runs))
     assert [ancestor.verb for ancestor in lineage(older)] == ["was taught by", "went on from"]
     assert find_run(older.id, lab_folders.runs).id == older.id
+
+
+def test_the_mean_teaches_where_it_is_sure_and_sees_the_crop_mirrored():
+    """A network that answers with its picture: what the mean says is known by hand."""
+
+    class Echo(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, images):
+            return images * self.scale
+
+    model = Echo()
+    teacher = MeanTeacher(model, TRAINING, choose_hardware(TRAINING))
+    ema = ModelEma(model, 0.5)
+    teacher.follow(ema)
+    images = torch.zeros(1, 3, 8, 8)
+    images[:, 0, :, :4], images[:, 1, :, 4:] = 9, 1  # sure on the left, undecided on the right
+    assert float(teacher.loss(images, images)) == pytest.approx(0, abs=1e-6)
+    other = torch.randn(1, 3, 8, 8)
+    target = (images / 3).softmax(dim=1)[..., ::STEP, :4:STEP]
+    expected = divergence(target, other[..., ::STEP, :4:STEP], 3) / 2  # half of the pixels are taught
+    assert float(teacher.loss(images, other)) == pytest.approx(expected, rel=1e-4)
+
+    # It follows the mean: once that is surer, it teaches everywhere.
+    assert float(images.softmax(dim=1).amax(dim=1)[0, 0, -1]) < SURE
+    with torch.no_grad():
+        model.scale.fill_(19)
+    ema.update(model, step=1_000_000)  # half way there
+    everywhere = divergence((10 * images / 3).softmax(dim=1)[..., ::STEP, ::STEP], other[..., ::STEP, ::STEP], 3)
+    assert float(teacher.loss(images, other)) == pytest.approx(everywhere, rel=1e-4)
+
+
+@pytest.fixture
+def half_labelled(streets, lab_folders, monkeypatch):
+    """A folder of eight frames of streets, whose last four have no masks."""
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", f"{lab_folders.other}{os.pathsep}{streets.parent}")
+    source = open_dataset(read_config({"dataset": {"name": "cityscapes", "root": str(streets)}}).dataset)
+    root = lab_folders.other / "half"
+    for role in ("images", "masks"):
+        (root / role).mkdir(parents=True)
+    for number, frame in enumerate(source.train[:8]):
+        cv2.imwrite(str(root / "images" / f"f{number}.png"), source.image(frame)[..., ::-1])
+        if number < 4:
+            cv2.imwrite(str(root / "masks" / f"f{number}.png"), source.target(frame))
+    rows = [{"name": name, "ids": [number]} for number, name in enumerate(source.space.class_names)]
+    (root / "classes.json").write_text(json.dumps(rows))
+    return root
+
+
+def test_photographs_without_masks_are_learned_from_with_a_teacher_and_never_scored(
+    half_labelled, lab_folders, tiny_config
+):
+    def config(**values):
+        data = {"name": "folder", "root": str(half_labelled), "unlabelled": 2.0}
+        return tiny_config(data, **{"teacher": "itself", "ema": 0.9, **values})
+
+    dataset = open_dataset(config().dataset)
+    assert (len(dataset.train), len(dataset.unlabelled), len(dataset.val)) == (3, 4, 1)
+    assert all(frame.labels for frame in (*dataset.train, *dataset.val))
+    assert sum(frame.weight for frame in dataset.unlabelled) == pytest.approx(2 * len(dataset.train))
+
+    # To the end, and the same when it was stopped on the way.
+    finished = []
+    for limit in (100, 9):
+        run = create_run(config(), lab_folders.runs)
+        steps = iter(range(100))
+        train(run, config(), report=lambda **_: None, should_stop=lambda: next(steps) > limit)  # noqa: B023
+        assert (read_checkpoint(run, "last").step < read_plan(run)["steps_total"]) == (limit == 9)
+        train(run, config(), report=lambda **_: None, should_stop=lambda: False)
+        finished.append((run / "last" / "model.safetensors").read_bytes())
+    assert finished[0] == finished[1]
+    assert read_plan(run)["train_frames"] == 7 and read_plan(run)["val_frames"] == 1
+    assert "Taught by its own moving mean" in read_plan(run)["weights"] and lineage(read_run(run)) == ()
+
+
+def test_photographs_without_masks_need_a_teacher_and_to_be_there(
+    half_labelled, streets, lab_folders, tiny_config, monkeypatch
+):
+    with pytest.raises(LabError, match="only a teacher"):
+        tiny_config({"name": "folder", "root": str(half_labelled), "unlabelled": 1.0})
+    with pytest.raises(LabError, match="moving mean"):
+        tiny_config(teacher="itself", ema=0)
+    for number in range(4, 8):
+        (half_labelled / "images" / f"f{number}.png").unlink()
+    config = tiny_config({"name": "folder", "root": str(half_labelled), "unlabelled": 1.0}, teacher="itself", ema=0.9)
+    with pytest.raises(LabError, match="no photograph without a mask"):
+        open_dataset(config.dataset)

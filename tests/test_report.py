@@ -554,7 +554,7 @@ def test_every_setting_is_used_by_some_run_or_said_elsewhere():
     configs = [
         {"model": {"family": "fcn", "encoder": "vgg16", "freeze": 1}},
         {"model": {"family": "fcn", "dilated_head": True, "head_only": True}},
-        {"model": {"freeze": 0.5}, "training": {"unfreeze": 0.5, "teacher": "20260101-000000-fcn-0000"}},
+        {"model": {"freeze": 0.5}, "training": {"unfreeze": 0.5, "teacher": "20260101-000000-fcn-0000"}, "dataset": {"unlabelled": 1}},
         {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
         {"model": {"family": "unet"}},
         {"model": {"family": "vit", "drop_path": 0.1, "patch_size": 8}, "training": {"layer_decay": 0.7, "encoder_lr_scale": 0.1, "half_size_share": 0.5}},

@@ -40,7 +40,7 @@ from core.config.run import (
 from core.config.runner import CLUSTER_NAME, EngineName, RunnerConfig
 from core.config.settings import Condition, Setting
 from core.config.tracking import TrackingConfig
-from core.config.training import LossName, OptimizerName, ScheduleName, TrainingConfig, WeightingName
+from core.config.training import ITSELF, LossName, OptimizerName, ScheduleName, TrainingConfig, WeightingName
 
 __all__ = [
     "CLUSTER_NAME",
@@ -66,6 +66,7 @@ __all__ = [
     "ScheduleName",
     "Setting",
     "TrackingConfig",
+    "ITSELF",
     "TrainingConfig",
     "WeightingName",
     "all_fields",

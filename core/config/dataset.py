@@ -229,6 +229,18 @@ class DatasetConfig(Part):
         ge=0,
         le=2**31 - 1,
     )
+    unlabelled: float = field(
+        0.0,
+        "Photographs without masks",
+        "So many of them are shown for each frame with a mask. They are for a teacher alone, who learned from others or"
+        " is the network's own moving mean; no score is of them.",
+        "per frame",
+        group="Frames",
+        only_if=(Condition("training.teacher"),),
+        off=(0,),
+        ge=0,
+        le=10,
+    )
     max_val_samples: int = field(
         0,
         "Validation frames at most",

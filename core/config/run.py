@@ -74,6 +74,15 @@ class RunConfig(Part):
         return self
 
     @model_validator(mode="after")
+    def _frames_without_masks_have_a_teacher(self) -> "RunConfig":
+        if self.dataset.unlabelled and not self.training.teacher:
+            raise ValueError(
+                "dataset.unlabelled shows photographs without masks, of which only a teacher's answers can be learned."
+                " Name a training.teacher, or set it to 0."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_data_root(self) -> "RunConfig":
         dataset = self.dataset
         source = SOURCES[dataset.name]

@@ -10,6 +10,8 @@ from core.models.families import FAMILIES
 from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, readers_of
 
 MAX_PROCESSES = 64
+ITSELF = "itself"
+"""A teacher that is the moving mean of the network that learns."""
 LossName = Literal[*LOSSES]
 WeightingName = Literal[*CLASS_WEIGHTINGS]
 ScheduleName = Literal[*SCHEDULES]
@@ -369,7 +371,8 @@ class TrainingConfig(Part):
         "",
         "Teacher",
         "Another run, or an ensemble: the probabilities of its best network are learned beside the labels, on every"
-        " pixel of a crop, labelled or not. It sees each crop as well, so steps take longer.",
+        " pixel of a crop, labelled or not. It sees each crop as well, so steps take longer. Or itself: its moving mean"
+        " teaches where it is sure, of the mirrored crop.",
         group="Loss",
         off=("",),
         is_run=True,
@@ -530,6 +533,15 @@ class TrainingConfig(Part):
             raise ValueError(
                 f"training.batch_size is {self.batch_size}, but {self.num_processes} processes need a frame each. Take"
                 f" a batch of at least {self.num_processes}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _who_teaches_itself_has_a_mean(self) -> "TrainingConfig":
+        if self.teacher == ITSELF and not self.ema:
+            raise ValueError(
+                "training.teacher is the network itself, whose moving mean teaches, but there is none. Set training.ema"
+                " to 0.99, or choose a run that teaches."
             )
         return self
 

@@ -1,6 +1,6 @@
 """A data set as a run sees it: two lists of frames, a label space, and the size at which everything is read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ class Dataset:
     """Frames to learn from and frames to score on. `size` is (height, width).
 
     `pixels` as of `core.data.decoding.decode_image`;
-    `test` is empty unless it was asked for."""
+    `test` and `unlabelled`, which a teacher labels, are empty unless they were asked for."""
 
     name: str
     root: Path
@@ -39,6 +39,12 @@ class Dataset:
     val: tuple[Frame, ...]
     pixels: PixelFormat = RGB
     test: tuple[Frame, ...] = ()
+    unlabelled: tuple[Frame, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Frame, ...]:
+        """The frames that a training shows its network: those to learn from, and those that a teacher labels."""
+        return *self.train, *self.unlabelled
 
     def image(self, frame: Frame) -> np.ndarray:
         """Return the photograph, uint8 (H, W, C), at the data set's size."""
@@ -99,11 +105,30 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
         from core.data.folds import take_fold  # it counts classes, which takes a data set
 
         dataset = take_fold(dataset, config.folds, config.fold)
+    learned = tuple(_part(dataset.train, config.max_train_samples, config.train_sample_seed))
+    unlabelled = _unlabelled(source.find_splits(root, config), len(learned), config) if config.unlabelled else ()
     return replace(
-        dataset,
-        train=tuple(_part(dataset.train, config.max_train_samples, config.train_sample_seed)),
-        val=tuple(spread(dataset.val, config.max_val_samples)),
+        dataset, train=learned, val=tuple(spread(dataset.val, config.max_val_samples)), unlabelled=unlabelled
     )
+
+
+def _unlabelled(splits: Mapping[str, Sequence[Frame]], labelled: int, config: DatasetConfig) -> tuple[Frame, ...]:
+    """Return the frames without labels, as often as is asked for beside so many labelled ones.
+
+    Raises LabError where there are none.
+    """
+    frames = [
+        frame
+        for split, members in splits.items()
+        for frame in members
+        if frame.labels is None and "test" not in (split, frame.split) and "val" not in (split, frame.split)
+    ]
+    if not frames:
+        raise LabError(
+            f"'{config.root}' has no photograph without a mask to show beside those with one. Put some there, or set"
+            " Photographs without masks to 0."
+        )
+    return tuple(replace(frame, weight=config.unlabelled * labelled / len(frames)) for frame in frames)
 
 
 def find_splits(config: DatasetConfig) -> tuple[Dataset, dict[str, Sequence[Frame]]]:

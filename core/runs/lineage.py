@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.config import OF_RUN
+from core.config import ITSELF, OF_RUN
 from core.errors import LabError
 from core.runs.store import Run, find_run
 
@@ -46,7 +46,7 @@ def _parents(run: Run) -> Iterator[Ancestor]:
         return
     weights, teacher = run.config.model.weights, run.config.training.teacher
     named = {"went on from": weights.removeprefix(OF_RUN) if weights.startswith(OF_RUN) else ""}
-    named["was taught by"] = teacher
+    named["was taught by"] = "" if teacher == ITSELF else teacher
     for verb, run_id in named.items():
         if run_id:
             try:

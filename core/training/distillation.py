@@ -1,25 +1,30 @@
-"""A trained network teaches another one: its probabilities are learned beside the labels, on every pixel of a crop,
-labelled or not.
+"""A network teaches another one: its probabilities are learned beside the labels, on every pixel of a crop, labelled
+or not. The teacher is a trained network, or the moving mean of the one that learns.
 
 Hinton et al., Distilling the Knowledge in a Neural Network (https://arxiv.org/abs/1503.02531). The teacher sees the
 very crops that are learned from: answers that were given once to whole pictures teach less, see Beyer et al., Knowledge
-Distillation: A Good Teacher Is Patient and Consistent (https://arxiv.org/abs/2106.05237), section 3.
+Distillation: A Good Teacher Is Patient and Consistent (https://arxiv.org/abs/2106.05237), section 3. The moving mean:
+Tarvainen and Valpola, Mean Teachers Are Better Role Models (https://arxiv.org/abs/1703.01780).
 """
 
+import copy
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
-from core.config import TrainingConfig
+from core.config import ITSELF, TrainingConfig
 from core.errors import LabError
 from core.hardware import Hardware
+from core.models.base import SegmentationModel
 from core.models.build import build_model
 from core.models.class_sources import class_sources
 from core.runs.checkpoint_digest import checkpoint_digest
 from core.runs.store import Run
 from core.text import join_first
 from core.training.checkpoint import load_weights, read_checkpoint
+from core.training.ema import ModelEma
 
 STEP = 2
 """Of a crop's pixels, one of so many in a row and in a column is compared: logits are mostly scaled up from coarser
@@ -27,14 +32,64 @@ ones.
 """
 
 
-class Teacher:
-    """The best network of a run, frozen, and what it teaches: its classes are joined by name, and a category's
-    probability is the sum of its classes'.
+SURE = 0.9
+"""Probability from which on a network is taught by its own mean: before that it would learn its own guesses."""
+
+
+class Teacher(Protocol):
+    """Who teaches.
 
     Attributes:
-        digest: of its weights.
+        digest: tells the teacher from every other.
         sentence: that names it.
         weight: its share of the loss, 0..1.
+    """
+
+    digest: str
+    sentence: str
+    weight: float
+
+    def loss(self, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Return how far a network's logits float (B, K, H, W) are from what it teaches of images float (B, C, H, W) in
+        0..1, which that network saw.
+        """
+
+
+class MeanTeacher:
+    """The moving mean of the network that learns, which sees each crop mirrored and teaches where it is sure."""
+
+    digest = ITSELF
+    sentence = "Taught by its own moving mean."
+
+    def __init__(self, model: SegmentationModel, training: TrainingConfig, hardware: Hardware) -> None:
+        """Copy a network; `training.teacher_weight` and `teacher_temperature` are read."""
+        self.weight, self._temperature = training.teacher_weight, training.teacher_temperature
+        self._hardware = hardware
+        self._model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    def follow(self, ema: ModelEma) -> None:
+        """Have the mean's weights from now on, and with every change of them: both are the same tensors."""
+        for name, value in self._model.state_dict().items():
+            if name in ema.tensors:
+                value.copy_(ema.tensors[name])
+                ema.tensors[name] = value
+
+    def loss(self, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Return the divergence from the mean's probabilities, both softened, over the pixels where that is sure; 0
+        where it is nowhere.
+        """
+        with torch.no_grad():
+            with self._hardware.autocast():
+                own = self._model(images.flip(-1)).flip(-1)
+            own = own[..., ::STEP, ::STEP].float()
+            is_sure = own.softmax(dim=1).amax(dim=1, keepdim=True) >= SURE
+            target = (own / self._temperature).softmax(dim=1)
+        return _divergence(logits[..., ::STEP, ::STEP].float(), target, is_sure, self._temperature)
+
+
+class RunTeacher:
+    """The best network of a run, frozen, and what it teaches: its classes are joined by name, and a category's
+    probability is the sum of its classes'.
     """
 
     def __init__(
@@ -105,5 +160,12 @@ class Teacher:
         logits = logits[..., ::STEP, ::STEP].float()
         if self._joins is not None:
             logits = logits.index_select(1, self._taught)
-        divergence = F.kl_div((logits / self._temperature).log_softmax(dim=1), target, reduction="none")
-        return (divergence * mass).sum(dim=1).mean() * self._temperature**2
+        return _divergence(logits, target, mass, self._temperature)
+
+
+def _divergence(logits: torch.Tensor, target: torch.Tensor, mass: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the mean divergence of softened logits from probabilities, both (B, K, H, W), times the square of the
+    temperature; a pixel counts as much as `mass` says, broadcastable to (B, 1, H, W).
+    """
+    divergence = F.kl_div((logits / temperature).log_softmax(dim=1), target, reduction="none")
+    return (divergence * mass).sum(dim=1).mean() * temperature**2

@@ -14,6 +14,7 @@ from core.data.loaders import KeyedBatches, build_loader, epoch_of_step, part_of
 from core.runs.metrics_log import evaluations, minutes_trained
 from core.runs.status import requested
 from core.training.checkpoint import TrainingState, restore_state
+from core.training.distillation import MeanTeacher
 from core.training.distributed import Distributed, init_distributed
 from core.training.divergence import DivergenceWatch, check_loss
 from core.training.early_stopping import has_stalled
@@ -84,6 +85,8 @@ def _train(
     state = TrainingState(model, build_optimizer(model, config, plan.pretrained, plan.rules), hardware.scaler())
     state.ema = ModelEma(model, training.ema) if training.ema else None
     restore_state(run, state)
+    if state.ema and isinstance(setup.teacher, MeanTeacher):
+        setup.teacher.follow(state.ema)
     recorder = Recorder(run, config, setup.dataset, distributed)
     recorder.begin(state.step)
     recorder.say(f"{config.model.title}. {plan.weights} {plan.hardware}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from core.config import OF_RUN, CacheKind, ModelConfig, RunConfig
+from core.config import ITSELF, OF_RUN, CacheKind, ModelConfig, RunConfig
 from core.data.dataset import Dataset, generate_dataset, open_dataset, spread
 from core.data.doctor import examine_dataset, refuse_broken
 from core.data.frames import Frame, data_digest
@@ -35,7 +35,7 @@ from core.models.weights_source import WeightsSource, fetch_weights, find_weight
 from core.runs.store import checkpoint_path
 from core.text import format_bytes
 from core.training.class_weights import class_weights
-from core.training.distillation import Teacher
+from core.training.distillation import MeanTeacher, RunTeacher, Teacher
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
@@ -116,16 +116,16 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
         # Drawn once, for all runs to come: that is no part of this one's minutes.
         began += time.monotonic() - drawing
         dataset = open_dataset(config.dataset)
-    data = data_digest((*dataset.train, *dataset.val))
+    data = data_digest((*dataset.shown, *dataset.val))
     if plan:
-        plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest, data)
-    items = items_per_epoch([frame.weight for frame in dataset.train])
+        plan.check_data(len(dataset.shown), len(dataset.val), dataset.space.digest, data)
+    items = items_per_epoch([frame.weight for frame in dataset.shown])
     opening = time.monotonic()
     budget = Budget()
     with distributed.main_process_first():
         train_store, val_store = (
             _open_frames(dataset, frames, config.dataset.cache, budget, on_phase)
-            for frames in (dataset.train, dataset.val)
+            for frames in (dataset.shown, dataset.val)
         )
     # Nor is a cache.
     began += time.monotonic() - opening
@@ -159,9 +159,11 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     weights = class_weights(pixels, training.class_weights, image_pixels)
     loss = SummedLoss(training, weights, plan.rules if plan else RULES).to(hardware.device)
     run_that_teaches = find_teacher(training)
-    teacher = run_that_teaches and Teacher(
-        run_that_teaches, dataset.space.class_names, dataset.pixels.num_bands, training, hardware
-    )
+    teacher: Teacher | None = None
+    if training.teacher == ITSELF:
+        teacher = MeanTeacher(model, training, hardware)
+    elif run_that_teaches:
+        teacher = RunTeacher(run_that_teaches, dataset.space.class_names, dataset.pixels.num_bands, training, hardware)
     if plan and teacher and plan.teacher != teacher.digest:
         raise LabError(f"{teacher.sentence} Its network is another one than when this run began. Start a new run.")
     if plan is None:

@@ -5,7 +5,7 @@ torch is.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import OF_RUN, ModelConfig, TrainingConfig
+from core.config import ITSELF, OF_RUN, ModelConfig, TrainingConfig
 from core.errors import LabError
 from core.models.class_sources import class_sources, sources_sentence
 from core.models.weights_source import WeightsSource, find_weights
@@ -41,10 +41,11 @@ def find_start(model: ModelConfig, hub_repo: str | None = None) -> WeightsSource
 
 
 def find_teacher(training: TrainingConfig) -> Run | None:
-    """Return the run that teaches a training; None without one. Raises LabError where it has no network yet, or isn't
-    there.
+    """Return the run that teaches a training; None without one, or where that is itself.
+
+    Raises LabError where it has no network yet, or isn't there.
     """
-    if not training.teacher:
+    if training.teacher in ("", ITSELF):
         return None
     run = find_run(training.teacher, runs_folder())
     if not run.has_checkpoint("best"):
