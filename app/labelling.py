@@ -166,11 +166,13 @@ def counted(label_set: LabelSet, order: str, runs: Sequence[Run]) -> list[Count]
     return counts
 
 
-def in_order(label_set: LabelSet, order: str, counts: Sequence[Count]) -> list[str]:
+def in_order(label_set: LabelSet, order: str, counts: Sequence[Count], stays: str = "") -> list[str]:
     """Return the frames of a label set in an order: those that no run has looked at yet after those that it knows, and
     those that have labels last.
+
+    One that `stays` is where it would be without labels: it is being painted.
     """
-    names, done = list(label_set.images), set(label_set.labelled)
+    names, done = list(label_set.images), {*label_set.labelled} - {stays}
     if order == "name":
         return names
     fresh = [name for name in names if name not in done]

@@ -231,6 +231,15 @@ def watch_for_networks(coming: "Sequence[Future[CachedPrediction]]") -> None:
         st.rerun()
 
 
+def begun_here(label_set: LabelSet) -> str:
+    """Return the photograph that is shown, where it had no labels when it was opened; empty otherwise."""
+    frame = st.session_state.get("label-frame") or st.query_params.get("label-frame", "")
+    known = st.session_state.get("label-opened")
+    if known is None or known[0] != frame:
+        known = st.session_state["label-opened"] = (frame, frame in label_set.labelled)
+    return "" if known[1] else frame
+
+
 def go_by(ids: list[str], by: int) -> None:
     """Go to another photograph, past the last one to the first."""
     at = ids.index(st.session_state["label-frame"]) if st.session_state.get("label-frame") in ids else 0
@@ -270,7 +279,7 @@ with st.sidebar:
     recall("label-order", list(ORDERS), "new")
     order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="label-order")
     counts = counted(label_set, order, [by_id[run_id] for run_id in helpers])
-    ids = in_order(label_set, order, counts)
+    ids = in_order(label_set, order, counts, stays=begun_here(label_set))
     if order == "disagreement" and not counts:
         st.caption("Choose two networks with the same classes above, and the order follows where they differ.")
     if counts:
@@ -288,6 +297,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="bench-frame
     st.text(f"{ids.index(frame) + 1} of {len(ids)}", width="content")
     st.button("Next", icon=":material/arrow_forward:", shortcut="Right", on_click=go_by, args=(ids, 1))
 st.query_params["label-frame"] = frame
+begun_here(label_set)  # on a first visit it is known only now which one is shown
 mask: Mask = read_mask(label_set, frame)
 sample = saved_sample(frame, label_set.image(frame))
 panels, coming = network_panels(
