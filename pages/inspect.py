@@ -241,8 +241,7 @@ def offer_mending(sample: Sample, run: Run, options: PredictOptions) -> None:
     try:
         prediction = predict(run.id, sample.image, sample.digest, options)
         labels = cv2.resize(prediction.labels, sample.image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        name = f"{sample.name} {sample.digest[:8]}"
-        label_set, frame = mend_prediction(name, sample.image, labels, prediction.class_names, prediction.colors)
+        label_set, frame = mend_prediction(sample.name, sample.image, labels, prediction.class_names, prediction.colors)
     except LabError as error:
         failed_state(error)
         return

@@ -81,8 +81,10 @@ def begin(sets: list[LabelSet], everyone: list[Run]) -> None:
         if files:
             samples = uploaded_samples(files, RGB)
             images = [ImageSource(sample.name, partial(_given, sample.image)) for sample in samples]
-        else:
+        elif folder.strip():
             images = images_in(resolve_data_root(folder))
+        else:
+            raise LabError("There are no photographs yet. Choose some, or type the folder that holds them.")
         with st.spinner("Copying photographs"):
             made = create_label_set(title, images, classes.splitlines())
     except LabError as error:

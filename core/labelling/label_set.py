@@ -150,7 +150,7 @@ def mend_prediction(
     label set and the picture's name in it. Pictures with the same classes are gathered in one label set.
 
     Args:
-        name: tells the picture from every other.
+        name: what it is called; pictures that are called alike are told apart by their pixels.
         image: uint8 (H, W, 3).
         labels: uint8 (H, W), 0..K-1 or 255.
         class_names: K.
@@ -160,7 +160,8 @@ def mend_prediction(
     """
     space = LabelSpace("own", tuple(class_names), tuple(colors), _own_ids(len(class_names)))
     label_set = _mending(f"pictures with the classes {space.digest}", "Mended pictures", space)
-    return _with_frame(label_set, name, lambda: image, lambda: labels)
+    digest = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+    return _with_frame(label_set, f"{_stem(name)[-80:]}-{digest[:8]}", lambda: image, lambda: labels)
 
 
 def _mending(source: str, title: str, space: LabelSpace) -> LabelSet:

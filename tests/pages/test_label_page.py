@@ -51,6 +51,13 @@ def paint(label_set, frame: str, value: int) -> None:
     change_mask(label_set, frame, stroke, read_mask(label_set, frame).revision)
 
 
+def test_without_photographs_it_says_what_to_do(lab) -> None:
+    app = opened()
+    app.text_input[0].set_value("Harbour")
+    app.button[-1].click().run()
+    assert "Choose some, or type the folder" in app.error[0].value and list_label_sets() == []
+
+
 def test_a_folder_of_photographs_becomes_a_label_set(lab) -> None:
     from PIL import Image
 
