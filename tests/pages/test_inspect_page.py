@@ -194,7 +194,7 @@ def test_what_a_network_got_wrong_is_mended_where_labels_are_painted(lab_folders
     assert not app.exception and not app.error
     (label_set,) = list_label_sets()
     (frame,) = label_set.images
-    assert frame.startswith("mine-png") and list(label_set.space.class_names) == seen
+    assert frame.startswith("mine-") and list(label_set.space.class_names) == seen
     labels = read_mask(label_set, frame).labels
     assert labels.shape == (64, 128) and (labels != 255).all()
     assert app.selectbox(key="label-frame").value == frame, "the page Label is open"
