@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.paths import PROJECT
@@ -95,3 +96,41 @@ def test_predict_asks_as_the_page_does_and_ends_with_the_least_ratio(lab_folders
     assert lines[-2] == f"longest wait for a first mask: {max((first for _, first, *_ in rows), key=float)} s"
     assert lines[-1] == f"ratio: {min((ratio for *_, ratio in rows), key=float)}"
     assert not list(lab_folders.runs.iterdir()), "the runs go to a folder of their own"
+
+
+def test_an_annotator_takes_as_long_as_was_published_and_paints_what_is_true():
+    namespace = runpy.run_path(str(PROJECT / "benchmarks" / "labelling.py"), run_name="imported")
+    target = np.zeros((60, 80), np.uint8)
+    target[10:30, 20:50] = 1
+    target[:, 78:] = 255
+    image = np.repeat((target * 90)[..., None], 3, axis=2)
+
+    polygons = namespace["draw_polygons"](target)
+    assert np.array_equal(polygons.mask, target), "straight edges lose nothing"
+    assert polygons.seconds == 2 * 2.4 + 0.9 * (4 + 4) / 2, "two pieces of four corners, each border drawn once"
+
+    rng = np.random.default_rng(0)
+    for count in (1, 5):
+        clicked = namespace["click"](image, target, count, rng)
+        known = clicked.mask != 255
+        assert 0.9 * known.sum() <= (clicked.mask == target)[known].sum() and set(np.unique(clicked.mask[known])) == {
+            0,
+            1,
+        }
+        assert clicked.seconds == pytest.approx(2 * 2.4 + 2 * 0.9 * (count - 1))
+
+    stroked = namespace["stroke"](target)
+    assert stroked.seconds == 2 * 10.9 and ((stroked.mask == target) | (stroked.mask == 255)).all()
+    rows, columns = np.nonzero(stroked.mask == 1)
+    assert np.ptp(rows) >= 15 and np.ptp(columns) >= 25, "from one end to the other"
+
+    wrong = np.zeros_like(target)
+    corrected = namespace["correct"](image, stroked, wrong, target, rng)
+    assert corrected.seconds == stroked.seconds + 2.4 and (corrected.mask == 1).sum() > (stroked.mask == 1).sum()
+
+
+def test_minutes_to_a_score_lie_on_the_line_between_points():
+    minutes_to = runpy.run_path(str(PROJECT / "benchmarks" / "labelling.py"), run_name="imported")["minutes_to"]
+    curve = [(10.0, 0.2), (30.0, 0.4)]
+    assert minutes_to(0.3, curve) == pytest.approx(20) and minutes_to(0.1, curve) == pytest.approx(5)
+    assert minutes_to(0.5, curve) == float("inf")
