@@ -22,7 +22,7 @@ from core.inference.frame_scores import Count
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.strokes import MAX_OTHERS
 from core.inference.worker import Painted
-from core.labelling.effort import Effort, labelling_effort
+from core.labelling.effort import Effort, LabellingHistory
 from core.labelling.label_set import LabelSet
 from core.labelling.masks import Mask
 from core.labelling.superpixels import find_superpixels
@@ -138,14 +138,12 @@ class Learned(NamedTuple):
     effort: Effort
 
 
-def learned_from(label_set: LabelSet, runs: Sequence[Run]) -> list[Learned]:
+def learned_from(label_set: LabelSet, history: LabellingHistory, runs: Sequence[Run]) -> list[Learned]:
     """Return the runs that learned from a label set, the newest first."""
     root = str(label_set.root)
     own = [run for run in runs if run.config and run.config.dataset.root == root]
-    efforts = [(run, labelling_effort(label_set.root, run.status.created)) for run in own]
-    return sorted(
-        (Learned(run, effort) for run, effort in efforts if effort), key=lambda each: -each.run.status.created
-    )
+    learned = [Learned(run, history.effort(run.status.created)) for run in own]
+    return sorted(learned, key=lambda each: -each.run.status.created)
 
 
 def counted(label_set: LabelSet, order: str, runs: Sequence[Run]) -> list[Count]:

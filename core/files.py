@@ -85,7 +85,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def unless_changed(read: Callable[[Path], T]) -> Callable[[Path], T | None]:
     """Return what reads a file, from memory where its time and size are the same; None where there is no file."""
 
-    @lru_cache(maxsize=512)
+    @lru_cache(maxsize=8192)
     def cached(path: Path, _changed: int, _size: int) -> T:
         return read(path)
 

@@ -14,6 +14,7 @@ from app.html import joined
 from app.images import image_address, saved_sample
 from app.labelling import (
     ORDERS,
+    Learned,
     counted,
     edit_of,
     in_order,
@@ -35,7 +36,7 @@ from core.errors import LabError
 from core.escaping import escape_markdown
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import IMAGE_EXTENSIONS
-from core.labelling.effort import labelling_effort
+from core.labelling.effort import Effort, LabellingHistory, read_labelling
 from core.labelling.label_set import (
     ImageSource,
     LabelSet,
@@ -122,20 +123,22 @@ def beside(slug: str, frame: str, helpers: list[str]) -> None:
     if st.session_state.get("grows") and read_mask(label_set, frame).revision != st.session_state.get("label-revision"):
         st.rerun(scope="app")
     everyone = list_runs(runs_folder())
-    train_panel(label_set, helpers, everyone)
-    learned_panel(label_set, everyone)
+    history = read_labelling(label_set.root) or LabellingHistory(())
+    learned = learned_from(label_set, history, everyone)
+    train_panel(label_set, history.effort(), learned, {run.id: run for run in everyone}, helpers)
+    learned_panel(learned)
     history_panel(label_set, frame)
     classes_panel(label_set)
 
 
-def train_panel(label_set: LabelSet, helpers: list[str], everyone: list[Run]) -> None:
+def train_panel(
+    label_set: LabelSet, effort: Effort, learned: list[Learned], by_id: dict[str, Run], helpers: list[str]
+) -> None:
     """Offer a minute's training on what is labelled, from the network that learned from it last or the first that
     helps; once asked to, begin it after every few photographs.
     """
     done = len(label_set.labelled)
     st.progress(done / len(label_set.images), f"{done} of {plural(len(label_set.images), 'photograph')} with labels")
-    learned = learned_from(label_set, everyone)
-    by_id = {run.id: run for run in everyone}
     able = [each.run for each in learned if each.run.has_checkpoint("best")] + [by_id[run_id] for run_id in helpers]
     start = next((run for run in able if run.config.model.family not in NOT_TRAINED), None)
     label = f"Train {run_name(start)} on for a minute" if start else "Train a network for a minute"
@@ -155,8 +158,7 @@ def train_panel(label_set: LabelSet, helpers: list[str], everyone: list[Run]) ->
         key="train-every",
     )
     is_busy = any(each.run.is_active for each in learned)
-    painted = labelling_effort(label_set.root)
-    fresh = (painted.frames if painted else 0) - (learned[0].effort.frames if learned else 0)
+    fresh = effort.frames - (learned[0].effort.frames if learned else 0)
     if is_pressed or (every and fresh >= every and not few and not is_busy):
         train_on(label_set, start)
     if st.button("Use as data for training", icon=":material/database:", disabled=few, key="use-labelled"):
@@ -179,9 +181,9 @@ def train_on(label_set: LabelSet, start: Run | None) -> None:
         failed_state(error)
 
 
-def learned_panel(label_set: LabelSet, everyone: list[Run]) -> None:
+def learned_panel(learned: list[Learned]) -> None:
     """Show what networks learned from these labels, by the work that those took."""
-    scores = [(run, effort, best_miou(run.path)) for run, effort in learned_from(label_set, everyone)]
+    scores = [(run, effort, best_miou(run.path)) for run, effort in learned]
     rows = [(run, effort, score) for run, effort, score in scores if score is not None]
     if not rows:
         return

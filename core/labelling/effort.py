@@ -26,23 +26,34 @@ class Effort:
     minutes: float
 
 
-def labelling_effort(root: Path, until: float = math.inf) -> Effort | None:
-    """Return what was painted in a folder up to a moment, in seconds since 1970; None where it is no label set."""
+@dataclass(frozen=True)
+class LabellingHistory:
+    """Every change of a label set: on which photograph, by whom, and when, in seconds since 1970."""
+
+    changes: tuple[tuple[str, str, float], ...]
+
+    def effort(self, until: float = math.inf) -> Effort:
+        """Return what was painted up to a moment."""
+        by_person: dict[str, list[float]] = defaultdict(list)
+        frames = set()
+        for frame, who, when in self.changes:
+            if when <= until:
+                frames.add(frame)
+                by_person[who].append(when)
+        seconds = 0.0
+        for moments in by_person.values():
+            moments.sort()
+            gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+            seconds += sum(gap for gap in gaps if gap < PAUSE)
+        return Effort(len(frames), sum(map(len, by_person.values())), len(by_person), seconds / 60)
+
+
+def read_labelling(root: Path) -> LabellingHistory | None:
+    """Return what was ever painted in a folder; None where it is no label set."""
     if not (root / MARKER).is_file():
         return None
-    by_person: dict[str, list[float]] = defaultdict(list)
-    frames = 0
-    for path in (root / "history").glob("*.jsonl"):
-        changes = [(who, when) for who, when in _changes(path) or () if when <= until]
-        frames += bool(changes)
-        for who, when in changes:
-            by_person[who].append(when)
-    seconds = 0.0
-    for moments in by_person.values():
-        moments.sort()
-        gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
-        seconds += sum(gap for gap in gaps if gap < PAUSE)
-    return Effort(frames, sum(map(len, by_person.values())), len(by_person), seconds / 60)
+    files = sorted((root / "history").glob("*.jsonl"))
+    return LabellingHistory(tuple((path.stem, *change) for path in files for change in _changes(path) or ()))
 
 
 @unless_changed

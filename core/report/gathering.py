@@ -25,7 +25,7 @@ from core.evaluation.results import (
     read_values,
 )
 from core.evaluation.staleness import is_robustness_stale, is_stale
-from core.labelling.effort import Effort, labelling_effort
+from core.labelling.effort import Effort, read_labelling
 from core.models.model_summary import describe
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT, runs_folder
@@ -117,9 +117,10 @@ def _labelling_effort(run: Run) -> Effort | None:
     """Return what had been painted in the lab when a run was made, where its data are of that kind."""
     dataset = run.config.dataset
     try:
-        return labelling_effort(SOURCES[dataset.name].root(dataset.root), run.status.created)
+        history = read_labelling(SOURCES[dataset.name].root(dataset.root))
     except LabError:  # the data are gone
         return None
+    return history.effort(run.status.created) if history else None
 
 
 def _repeats(run: Run) -> tuple[Repeats, ...]:
