@@ -20,7 +20,7 @@ from core.errors import LabError
 from core.inference.fair_queue import outcome
 from core.inference.frame_scores import Count
 from core.inference.prediction_cache import CachedPrediction
-from core.inference.strokes import MAX_OTHERS
+from core.inference.strokes import MAX_OTHERS, FewClassesError
 from core.inference.worker import Painted
 from core.labelling.effort import Effort, LabellingHistory
 from core.labelling.label_set import LabelSet
@@ -30,6 +30,8 @@ from core.labels import IGNORED
 from core.runs.store import Run
 
 GROWN = "From your strokes"
+FEW_CLASSES = "paint strokes of two classes"
+MAX_LEARNED = 20
 ORDERS = {
     "new": "Without labels first",
     "unsure": "Least sure first",
@@ -98,7 +100,7 @@ def strokes_panel(
     # By colours alone strokes on other photographs are of little use where there are some on this one: light changes.
     others = painted_last(label_set, frame) if run or few else ()
     if few and not others:
-        return Panel(GROWN, None, subtitle="paint strokes of two classes"), None
+        return Panel(GROWN, None, subtitle=FEW_CLASSES), None
     question = (label_set.slug, frame, mask.revision, others, run.id if run else "")
     known = st.session_state.get("grown")
     if known is None or known[0] != question:
@@ -112,6 +114,8 @@ def strokes_panel(
         return coming_panel(GROWN), future
     try:
         grown = outcome(future)
+    except FewClassesError:
+        return Panel(GROWN, None, subtitle=FEW_CLASSES), None
     except LabError as error:
         failed_state(error)
         return Panel(GROWN, None, subtitle="failed"), None
@@ -139,11 +143,11 @@ class Learned(NamedTuple):
 
 
 def learned_from(label_set: LabelSet, history: LabellingHistory, runs: Sequence[Run]) -> list[Learned]:
-    """Return the runs that learned from a label set, the newest first."""
+    """Return the runs that learned from a label set, the newest first, up to `MAX_LEARNED`."""
     root = str(label_set.root)
     own = [run for run in runs if run.config and run.config.dataset.root == root]
-    learned = [Learned(run, history.effort(run.status.created)) for run in own]
-    return sorted(learned, key=lambda each: -each.run.status.created)
+    newest = sorted(own, key=lambda run: -run.status.created)[:MAX_LEARNED]
+    return [Learned(run, history.effort(run.status.created)) for run in newest]
 
 
 def counted(label_set: LabelSet, order: str, runs: Sequence[Run]) -> list[Count]:
@@ -181,7 +185,7 @@ def in_order(label_set: LabelSet, order: str, counts: Sequence[Count], stays: st
             known.sort(key=lambda name: first[name].confidence)
         else:
             known.sort(key=lambda name: -first[name].disagreement(last[name]))
-        fresh = known + [name for name in fresh if name not in known]
+        fresh = known + [name for name in fresh if name not in first or name not in last]
     return fresh + [name for name in names if name in done]
 
 

@@ -53,8 +53,10 @@ from core.runs.store import Run, best_miou, list_runs
 from core.text import format_percent, plural
 
 POLL_SECONDS = 1.0
-MIN_LABELLED = 2
-"""Photographs with labels, of which one is scored on."""
+FEW = (
+    "Label two photographs first: one is learned from, one is scored on. Frames of a data set that are mended here stay"
+    " what they were for there: mend some of its training and some of its validation frames."
+)
 MAX_HISTORY = 30
 TRAIN_EVERY = (0, 5, 10, 25)
 """Photographs after which a network is trained again; 0 for only when asked."""
@@ -142,20 +144,20 @@ def train_panel(
     able = [each.run for each in learned if each.run.has_checkpoint("best")] + [by_id[run_id] for run_id in helpers]
     start = next((run for run in able if run.config.model.family not in NOT_TRAINED), None)
     label = f"Train {run_name(start)} on for a minute" if start else "Train a network for a minute"
-    few = done < MIN_LABELLED
+    few = not label_set.has_both_splits
     is_pressed = st.button(
         escape_markdown(label),
         type="primary",
         icon=":material/model_training:",
         disabled=few,
-        help="Label two photographs first: one is scored on." if few else "A run like any other, in the background.",
+        help=FEW if few else "A run like any other, in the background.",
         key="train-labelled",
     )
     every = st.selectbox(
         "And again",
         TRAIN_EVERY,
         format_func=lambda count: f"after every {plural(count, 'photograph')}" if count else "only when asked",
-        key="train-every",
+        key=f"train-every-{label_set.slug}",
     )
     is_busy = any(each.run.is_active for each in learned)
     fresh = effort.frames - (learned[0].effort.frames if learned else 0)

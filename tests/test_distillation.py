@@ -11,12 +11,17 @@ import torch
 from core.config import TrainingConfig, read_config
 from core.data.dataset import open_dataset
 from core.errors import LabError
+from core.evaluation.results import EvaluationSettings
+from core.evaluation.staleness import scored_data
 from core.hardware import choose_hardware
+from core.hub.published import impersonal
 from core.labels import CITYSCAPES_7, CITYSCAPES_19
 from core.models.build import build_model
 from core.models.class_sources import class_sources
+from core.runner.move_data import move_data
 from core.runs.lineage import lineage
 from core.runs.metrics_log import evaluations
+from core.runs.status import update_status
 from core.runs.store import create_run, find_run, read_plan, read_run
 from core.training.checkpoint import TrainingState, read_checkpoint, save_checkpoint
 from core.training.distillation import STEP, SURE, MeanTeacher, RunTeacher
@@ -228,7 +233,7 @@ def test_photographs_without_masks_are_learned_from_with_a_teacher_and_never_sco
         data = {"name": "folder", "root": str(half_labelled), "unlabelled": 2.0}
         return tiny_config(data, **{"teacher": "itself", "ema": 0.9, **values})
 
-    dataset = open_dataset(config().dataset)
+    dataset = open_dataset(config().dataset, with_unlabelled=True)
     assert (len(dataset.train), len(dataset.unlabelled), len(dataset.val)) == (3, 4, 1)
     assert all(frame.labels for frame in (*dataset.train, *dataset.val))
     assert sum(frame.weight for frame in dataset.unlabelled) == pytest.approx(2 * len(dataset.train))
@@ -243,7 +248,17 @@ def test_photographs_without_masks_are_learned_from_with_a_teacher_and_never_sco
         train(run, config(), report=lambda **_: None, should_stop=lambda: False)
         finished.append((run / "last" / "model.safetensors").read_bytes())
     assert finished[0] == finished[1]
-    assert read_plan(run)["train_frames"] == 7 and read_plan(run)["val_frames"] == 1
+    assert (read_plan(run)["train_frames"], read_plan(run)["val_frames"]) == (3, 1)
+
+    # Who opens the run later has no use for those photographs: it is scored, moved and pulled though they are gone.
+    update_status(run, state="finished")
+    moved = half_labelled.rename(half_labelled.with_name("moved"))
+    move_data(run, str(moved))
+    assert impersonal(read_run(run).config.model_dump())["dataset"]["unlabelled"] == 0
+    for number in range(4, 8):
+        (moved / "images" / f"f{number}.png").unlink()
+    assert open_dataset(read_run(run).config.dataset).unlabelled == ()
+    assert scored_data(read_run(run).config, EvaluationSettings(root=str(moved))).unlabelled == 0
     assert "Taught by its own moving mean" in read_plan(run)["weights"] and lineage(read_run(run)) == ()
 
 
@@ -258,4 +273,7 @@ def test_photographs_without_masks_need_a_teacher_and_to_be_there(
         (half_labelled / "images" / f"f{number}.png").unlink()
     config = tiny_config({"name": "folder", "root": str(half_labelled), "unlabelled": 1.0}, teacher="itself", ema=0.9)
     with pytest.raises(LabError, match="no photograph without a mask"):
-        open_dataset(config.dataset)
+        open_dataset(config.dataset, with_unlabelled=True)
+    assert open_dataset(config.dataset).unlabelled == ()
+    with pytest.raises(LabError, match="several processes"):
+        tiny_config(teacher="itself", ema=0.9, num_processes=2)

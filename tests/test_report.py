@@ -483,7 +483,11 @@ def test_labels_that_were_painted_in_the_lab_say_so(written, lab_folders, monkey
         source.rpartition(":")[2]: value for value, _, source, _ in figures_in_page(page) if "/labelling:" in source
     }
     assert printed == {"/frames": 2, "/changes": 3, "/minutes": 0.5}
-    assert "painted in this lab" in page
+    assert "The labels were painted in this lab" in page
+    marker = label_set.root / "labelling.json"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"mends": "/data"}))
+    page = page_of(write_report(ReportSettings(IDS[:1], sections=("introduction",)), lab_folders.other / "mended"))
+    assert "corrected in this lab" in page and "painted in this lab" not in page
 
 
 def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_data_are_away(

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.labelling.label_set import MAX_PIXELS
-from core.labelling.superpixels import COUNT, find_superpixels
+from core.labelling.superpixels import COUNT, MAX_PIXELS, find_superpixels
 from core.synthetic import draw_scene
 
 
@@ -54,6 +53,8 @@ def test_a_plain_picture_has_squares_and_neighbours_bear_other_numbers():
     assert sizes.max() < 4 * np.median(sizes), "no two have run into one"
 
 
-def test_a_picture_beyond_what_is_painted_is_refused():
-    with pytest.raises(ValueError, match="pixels"):
-        find_superpixels(np.zeros((1, MAX_PIXELS + 1, 3), np.uint8))
+def test_a_large_picture_has_a_smaller_map():
+    numbers = find_superpixels(np.zeros((1500, 3000, 3), np.uint8))
+    assert MAX_PIXELS * 0.99 < numbers.size <= MAX_PIXELS and numbers.shape[1] / numbers.shape[0] == pytest.approx(
+        2, 0.01
+    )

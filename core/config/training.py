@@ -546,6 +546,15 @@ class TrainingConfig(Part):
         return self
 
     @model_validator(mode="after")
+    def _who_teaches_itself_is_one_process(self) -> "TrainingConfig":
+        if self.teacher == ITSELF and self.num_processes > 1:
+            raise ValueError(
+                "training.teacher is the network itself, whose mean differs between several processes: each has batch"
+                " statistics of its own. Set training.num_processes to 1, or choose a run that teaches."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _unfreezes_in_one_process(self) -> "TrainingConfig":
         if self.unfreeze and self.num_processes > 1:
             raise ValueError(

@@ -65,12 +65,13 @@ def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = 
     return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
-def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
+def open_dataset(config: DatasetConfig, with_test: bool = False, with_unlabelled: bool = False) -> Dataset:
     """Find the frames of a data set.
 
     Args:
         config: which data, from where, at which size.
         with_test: also find the frames of its test split.
+        with_unlabelled: also find those without labels that the config asks for; a training alone has a use for them.
 
     Raises:
         LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class
@@ -106,7 +107,8 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
 
         dataset = take_fold(dataset, config.folds, config.fold)
     learned = tuple(_part(dataset.train, config.max_train_samples, config.train_sample_seed))
-    unlabelled = _unlabelled(source.find_splits(root, config), len(learned), config) if config.unlabelled else ()
+    takes_more = with_unlabelled and config.unlabelled > 0
+    unlabelled = _unlabelled(source.find_splits(root, config), len(learned), config) if takes_more else ()
     return replace(
         dataset, train=learned, val=tuple(spread(dataset.val, config.max_val_samples)), unlabelled=unlabelled
     )

@@ -69,7 +69,7 @@ def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfi
     if not settings.root:
         return config.dataset
     root, own = resolve_data_root(settings.root), config.dataset
-    others = own.model_dump() | {"name": "cityscapes", "root": settings.root, "folds": 0, "fold": 1}
+    others = own.model_dump() | {"name": "cityscapes", "root": settings.root, "folds": 0, "fold": 1, "unlabelled": 0.0}
     if not has_layout(root):
         others |= {"name": "folder", "annotations": "fine"}
         if find_class_table(root):

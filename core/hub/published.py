@@ -96,7 +96,7 @@ def impersonal(values: dict[str, Any]) -> dict[str, Any]:
     dataset["root"] = ""
     if dataset.get("classes", "auto") not in LABEL_SPACES:
         dataset["classes"] = "auto"
-    dataset["cache"] = "auto"
+    dataset["cache"], dataset["unlabelled"] = "auto", 0.0
     weights = str(model.get("weights", "auto"))
     if weights not in WEIGHT_NAMES and not weights.startswith("hub:"):
         model |= {"weights": "auto", "class_map": ""}

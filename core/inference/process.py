@@ -65,6 +65,8 @@ MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
 IMAGES = 4
 """That strokes were painted on last: what a network sees in them is kept."""
+SAMPLE_SECONDS = 10.0
+"""For looks at other photographs, at one question."""
 PAINTED = 64
 """Masks of other photographs, of which some pixels are kept."""
 DESCRIBED_BYTES = 12
@@ -134,10 +136,12 @@ class Models:
         predictor_threads()
         key = (request.run, request.stamp, hashlib.sha256(np.ascontiguousarray(request.image).data).digest())
         seen = _recall(self._seen, key, IMAGES, lambda: self._probabilities(request, request.image))
-        others = [
-            _recall(self._samples, (request.run, request.stamp, other), PAINTED, partial(self._sample, request, other))
-            for other in request.others
-        ]
+        others = []
+        for other in request.others:
+            painted = (request.run, request.stamp, other)
+            # One more look at each: those there is no time for are looked at when strokes are grown again.
+            if painted in self._samples or time.perf_counter() - began < SAMPLE_SECONDS:
+                others.append(_recall(self._samples, painted, PAINTED, partial(self._sample, request, other)))
         labels, confidence = grow_strokes(request.image, request.strokes, seen, [each for each in others if each])
         return CachedPrediction(labels, confidence, (), (), (time.perf_counter() - began) * 1000)
 

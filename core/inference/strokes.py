@@ -34,6 +34,10 @@ def working_size(size: Size) -> Size:
     return height, max(1, min(round(size[1] * scale), MAX_PIXELS // height))
 
 
+class FewClassesError(LabError):
+    """Strokes of fewer than two classes are there."""
+
+
 class Samples(NamedTuple):
     """Pixels under strokes: what is known of each, float32 (N, F), and its class, uint8 (N,)."""
 
@@ -63,7 +67,7 @@ def grow_strokes(
         others: of strokes on other images, seen by the same network.
 
     Raises:
-        LabError: fewer than two classes are there.
+        FewClassesError: fewer than two classes are there.
     """
     # Half a second to import, and nobody needs it who doesn't paint.
     from sklearn.linear_model import LogisticRegression
@@ -75,7 +79,9 @@ def grow_strokes(
     samples = [_sample(strokes, features, SAMPLES), *others]
     targets = np.concatenate([each.targets for each in samples])
     if len(np.unique(targets)) < 2:
-        raise LabError("Paint strokes of two classes or more, and the rest of the photograph can follow from them.")
+        raise FewClassesError(
+            "Paint strokes of two classes or more, and the rest of the photograph can follow from them."
+        )
     classifier = LogisticRegression(
         C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=ITERATIONS, class_weight="balanced"
     )

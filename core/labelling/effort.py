@@ -28,9 +28,13 @@ class Effort:
 
 @dataclass(frozen=True)
 class LabellingHistory:
-    """Every change of a label set: on which photograph, by whom, and when, in seconds since 1970."""
+    """Every change of a label set: on which photograph, by whom, and when, in seconds since 1970.
+
+    `is_mended` tells whether labels were there before, which are corrected.
+    """
 
     changes: tuple[tuple[str, str, float], ...]
+    is_mended: bool = False
 
     def effort(self, until: float = math.inf) -> Effort:
         """Return what was painted up to a moment."""
@@ -50,10 +54,13 @@ class LabellingHistory:
 
 def read_labelling(root: Path) -> LabellingHistory | None:
     """Return what was ever painted in a folder; None where it is no label set."""
-    if not (root / MARKER).is_file():
+    try:
+        is_mended = bool(parse_json((root / MARKER).read_text(encoding="utf-8")).get("mends"))
+    except (OSError, ValueError, AttributeError):
         return None
     files = sorted((root / "history").glob("*.jsonl"))
-    return LabellingHistory(tuple((path.stem, *change) for path in files for change in _changes(path) or ()))
+    changes = tuple((path.stem, *change) for path in files for change in _changes(path) or ())
+    return LabellingHistory(changes, is_mended)
 
 
 @unless_changed

@@ -92,6 +92,18 @@ class LabelSet:
         present = {path.stem for path in (self.root / "masks").glob("*.png")}
         return [frame for frame in self.images if frame in present]
 
+    @property
+    def has_both_splits(self) -> bool:
+        """Whether of the labelled photographs some are learned from, and some are scored on."""
+        labelled = {*self.labelled}
+        return 0 < len(labelled & {*self.held_back}) < len(labelled)
+
+    @property
+    def held_back(self) -> list[str]:
+        """The photographs to score on, whether they have a mask yet or not."""
+        path = self.root / VAL_LIST
+        return path.read_text(encoding="utf-8").split() if path.is_file() else []
+
 
 def decide_split(label_set: LabelSet, frame: str, split: str = "") -> None:
     """Decide for good, before a photograph gets its first mask, whether it is learned from or scored on.
@@ -102,12 +114,10 @@ def decide_split(label_set: LabelSet, frame: str, split: str = "") -> None:
     Args:
         split: "train" or "val" where that is known; one of `VAL_EVERY` is scored on otherwise.
     """
-    labelled = label_set.labelled
+    labelled, held_back = label_set.labelled, label_set.held_back
     is_val = split == "val" if split in ("train", "val") else (len(labelled) + 1) % VAL_EVERY == 2
-    path = label_set.root / VAL_LIST
-    listed = path.read_text(encoding="utf-8").split() if path.is_file() else []
-    if is_val and frame not in (*labelled, *listed):
-        write_atomically(path, "".join(f"{name}\n" for name in (*listed, frame)))
+    if is_val and frame not in (*labelled, *held_back):
+        write_atomically(label_set.root / VAL_LIST, "".join(f"{name}\n" for name in (*held_back, frame)))
 
 
 def create_label_set(title: str, images: Sequence[ImageSource], class_names: Sequence[str]) -> LabelSet:

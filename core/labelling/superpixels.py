@@ -6,8 +6,10 @@ Waterpixels (Machairas et al., https://doi.org/10.1109/TIP.2015.2451011): a wate
 import cv2
 import numpy as np
 
-from core.labelling.label_set import MAX_PIXELS
+from core.data.bands import resize
 
+MAX_PIXELS = 1_000_000
+"""Of a map; a larger photograph's is smaller than that."""
 COUNT = 800
 """About so many of a photograph."""
 MIN_SPACING = 6
@@ -19,14 +21,13 @@ _STEP, _VALUES = 37, 251
 def find_superpixels(image: np.ndarray) -> np.ndarray:
     """Return the superpixels of an image uint8 (H, W, 3) as a map uint8 (H, W), 0..250.
 
-    One superpixel is what is connected and bears one number, and far ones bear the same.
-
-    Raises:
-        ValueError: it has more than `MAX_PIXELS` pixels.
+    One superpixel is what is connected and bears one number, and far ones bear the same. The map of a large image is
+    smaller.
     """
-    height, width = image.shape[:2]
-    if height * width > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
+    scale = min(1.0, (MAX_PIXELS / (image.shape[0] * image.shape[1])) ** 0.5)
+    height, width = (max(1, int(side * scale)) for side in image.shape[:2])
+    if scale < 1:
+        image = resize(image, (height, width))
     spacing = max(MIN_SPACING, round((height * width / COUNT) ** 0.5))
     smooth = cv2.bilateralFilter(image, 5, 40, 3)
     per_row = 1 + width // spacing

@@ -25,7 +25,7 @@ from core.evaluation.results import (
     read_values,
 )
 from core.evaluation.staleness import is_robustness_stale, is_stale
-from core.labelling.effort import Effort, read_labelling
+from core.labelling.effort import read_labelling
 from core.models.model_summary import describe
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT, runs_folder
@@ -93,9 +93,9 @@ def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tra
         "eval": [row for row in rows if row.get("kind") == "eval"],
         "train": [row for row in rows if row.get("kind") == "train"],
     }
-    effort = _labelling_effort(run)
-    if effort:
-        files["labelling"] = asdict(effort)
+    labelling = _labelling(run)
+    if labelling:
+        files["labelling"] = labelling
     result_file, result, problem = _result(run, label, tracker)
     summary = RunSummary(
         run, label, color, files, result=result, result_file=result_file, problem=problem, repeats=_repeats(run)
@@ -113,14 +113,16 @@ def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tra
     return replace(summary, model_summary=_model_summary(run, label, tracker))
 
 
-def _labelling_effort(run: Run) -> Effort | None:
-    """Return what had been painted in the lab when a run was made, where its data are of that kind."""
+def _labelling(run: Run) -> dict[str, Any] | None:
+    """Return what had been painted in the lab when a run was made, where its data are of that kind, and whether labels
+    were corrected so.
+    """
     dataset = run.config.dataset
     try:
         history = read_labelling(SOURCES[dataset.name].root(dataset.root))
     except LabError:  # the data are gone
         return None
-    return history.effort(run.status.created) if history else None
+    return asdict(history.effort(run.status.created)) | {"is_mended": history.is_mended} if history else None
 
 
 def _repeats(run: Run) -> tuple[Repeats, ...]:

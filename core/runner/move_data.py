@@ -35,7 +35,7 @@ def move_data(path: Path, root: str) -> None:
             raise LabError(f"Run {run.id} is {run.state}. Stop it before its data are moved.")
         if not SOURCES[run.config.dataset.name].root_title:
             raise LabError(f"Run {run.id} learned on generated streets, which lie in no folder of one's own.")
-        dataset = open_dataset(run.config.dataset.model_copy(update={"root": root}))
+        dataset = open_dataset(run.config.dataset.model_copy(update={"root": root}), with_unlabelled=True)
         plan = read_plan(path)
         frames = plan.get("train_frames"), plan.get("val_frames")
         if plan and frames != (len(dataset.train), len(dataset.val)):
@@ -43,7 +43,7 @@ def move_data(path: Path, root: str) -> None:
                 f"'{root}' has {len(dataset.train)} training and {len(dataset.val)} validation frames, but the run"
                 f" learned from {frames[0]} and was scored on {frames[1]}: these are other data."
             )
-        if plan.get("data") and plan["data"] != data_digest((*dataset.train, *dataset.val)):
+        if plan.get("data") and plan["data"] != data_digest((*dataset.shown, *dataset.val)):
             raise LabError(
                 f"'{root}' holds other photographs or masks than the run learned from. Name the folder of the same"
                 " data."

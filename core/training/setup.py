@@ -115,10 +115,10 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
         generate_dataset(config.dataset, lambda done, count: on_phase(f"drawing streets, {done} of {count}"))
         # Drawn once, for all runs to come: that is no part of this one's minutes.
         began += time.monotonic() - drawing
-        dataset = open_dataset(config.dataset)
+        dataset = open_dataset(config.dataset, with_unlabelled=True)
     data = data_digest((*dataset.shown, *dataset.val))
     if plan:
-        plan.check_data(len(dataset.shown), len(dataset.val), dataset.space.digest, data)
+        plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest, data)
     items = items_per_epoch([frame.weight for frame in dataset.shown])
     opening = time.monotonic()
     budget = Budget()
@@ -189,7 +189,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             threads=hardware.threads,
             precision=hardware.precision,
             class_pixels=tuple(pixels.tolist()),
-            train_frames=len(train_store),
+            train_frames=len(dataset.train),
             val_frames=len(val_store),
             sample_frames=tuple(dataset.val[index].id for index in samples),
             pretrained=source.pretrained,

@@ -1,6 +1,7 @@
 """The page Label through AppTest: begin, what is shown beside the mask, history, and a minute's training."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.labelling import in_order
+from core.config import read_config
+from core.data.dataset import open_dataset
 from core.inference.frame_scores import Count, FrameScore
-from core.labelling.label_set import create_label_set, list_label_sets
+from core.labelling.label_set import create_label_set, list_label_sets, mend_frame
 from core.labelling.masks import change_mask, read_history, read_mask
 from core.runs.status import read_status, write_status
 from core.runs.store import list_runs
@@ -162,7 +165,7 @@ def test_a_network_is_trained_again_after_every_few_photographs(lab, monkeypatch
     monkeypatch.setattr("core.runner.local.start", lambda path: None)
     label_set = new_set(12)
     app = opened()
-    app.selectbox(key="train-every").set_value(5).run()
+    app.selectbox(key=f"train-every-{label_set.slug}").set_value(5).run()
     frames = list(label_set.images)
     for number, frame in enumerate(frames[:4]):
         paint(label_set, frame, number % 3)
@@ -184,6 +187,18 @@ def test_a_network_is_trained_again_after_every_few_photographs(lab, monkeypatch
     again = next(each for each in list_runs(lab.runs) if each.id != run.id)
     assert again.config.model.weights == f"run:{run.id}"
     assert [expander.label for expander in app.expander].count("Learned so far") == 1
+
+
+def test_what_is_mended_of_validation_frames_alone_is_not_trained_on(lab, streets, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", f"{lab.other}{os.pathsep}{streets.parent}")
+    config = read_config({"dataset": {"name": "cityscapes", "root": str(streets), "height": 64, "width": 128}})
+    dataset = open_dataset(config.dataset)
+    for frame in dataset.val[:2]:
+        mend_frame(dataset, frame)
+    app = opened()
+    assert app.button(key="train-labelled").disabled and "validation frames" in app.button(key="train-labelled").help
+    mend_frame(dataset, dataset.train[0])
+    assert not app.run().button(key="train-labelled").disabled
 
 
 def test_a_label_set_is_deleted_for_good(lab) -> None:

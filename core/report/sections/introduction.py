@@ -103,7 +103,10 @@ def _painted(summary: RunSummary) -> Iterator[Text]:
     frames, changes, minutes = (summary.number("labelling", f"/{name}") for name in ("frames", "changes", "minutes"))
     if frames:
         yield text(
-            *(" The labels were painted in this lab: photographs ", frames, ", changes ", changes),
+            " Labels that were there before were corrected in this lab:"
+            if summary.read("labelling", "/is_mended")
+            else " The labels were painted in this lab:",
+            *(" photographs ", frames, ", changes ", changes),
             *(", minutes of work about ", minutes, ". Pauses of a minute and more aren't counted."),
         )
 

@@ -78,7 +78,7 @@ def same_epochs(summary: RunSummary) -> float | None:
     plan, training, dataset = summary.run.plan, summary.config.training, summary.config.dataset
     steps, frames = plan.get("steps_total"), plan.get("train_frames")
     weighed = dataset.annotations == "fine+coarse" and (dataset.fine_weight, dataset.coarse_weight) != (1.0, 1.0)
-    if training.minutes == 0 or not steps or not frames or weighed:
+    if training.minutes == 0 or not steps or not frames or weighed or dataset.unlabelled:
         return None
     epochs = round((steps - 0.5) * training.batch_size / frames, 4)
     return epochs if max(1, math.ceil(epochs * frames / training.batch_size)) == steps else None

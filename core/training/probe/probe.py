@@ -107,7 +107,7 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
     training = config.training
     hardware = choose_hardware(training)
     budget = Budget()
-    train, val = (_open_frames(dataset, frames, config, budget) for frames in (dataset.shown, dataset.val))
+    train, val = (_open_frames(dataset, frames, config, budget) for frames in (dataset.train, dataset.val))
     torch.manual_seed(training.seed)
     model = build_model(config.model, num_classes, dataset.pixels.num_bands)
     hardware.prepare(model)
