@@ -47,7 +47,7 @@ def knows(run: Run, label_set: LabelSet) -> int:
 
 
 def edit_of(label_set: LabelSet, frame: str, mask: Mask, image: np.ndarray, digest: str) -> Edit:
-    """Return where the patches of a frame's mask go, and the superpixels of its photograph, found once asked for."""
+    """Return where the patches of a frame's mask go, and the superpixels of its photograph, found once a photograph."""
     superpixels = media().address(("superpixels", digest), "png", lambda: encode_map(find_superpixels(image)))
     return Edit(f"/lab/labels/{label_set.slug}/{frame}", mask.revision, superpixels=superpixels)
 

@@ -195,8 +195,7 @@ def learned_panel(learned: list[Learned]) -> None:
             for run, effort, score in rows
         ]
         st.plotly_chart(labelling_figure(points, RUN_COLORS[0]), key="learned", config={"displayModeBar": False})
-        cells = [(str(effort.frames), str(effort.changes), format_percent(score)) for _, effort, score in rows]
-        table(("photographs", "changes", "mIoU"), cells)
+        table(("photographs", "mIoU"), [(str(effort.frames), format_percent(score)) for _, effort, score in rows])
         st.caption("By each run's own validation photographs, one of five that are labelled.")
 
 

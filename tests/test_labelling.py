@@ -316,15 +316,15 @@ def test_a_mended_frame_stays_what_it_was_for(lab_folders, streets, monkeypatch)
 
 def test_effort_is_the_time_between_changes_without_pauses(label_set, monkeypatch):
     assert read_labelling(label_set.root.parent) is None
-    assert read_labelling(label_set.root).effort() == Effort(0, 0, 0, 0.0)
+    assert read_labelling(label_set.root).effort() == Effort(0, 0, 0.0)
     first, second, _ = label_set.images
     for number, (frame, moment) in enumerate(
         [(first, 1000), (first, 1030), (second, 1050), (second, 2000), (first, 2040)]
     ):
         monkeypatch.setattr("core.labelling.masks.time.time", lambda moment=moment: float(moment))
         paint(label_set, frame, number, number % 3)
-    assert read_labelling(label_set.root).effort() == Effort(2, 5, 1, 1.5)
-    assert read_labelling(label_set.root).effort(until=1040) == Effort(1, 2, 1, 0.5)
+    assert read_labelling(label_set.root).effort() == Effort(2, 5, 1.5)
+    assert read_labelling(label_set.root).effort(until=1040) == Effort(1, 2, 0.5)
     with open(label_set.root / "history" / f"{first}.jsonl", "a", encoding="utf-8") as file:
         file.write('{"half": ')
     assert read_labelling(label_set.root).effort().changes == 5

@@ -15,14 +15,13 @@ PAUSE = 60.0
 
 @dataclass(frozen=True)
 class Effort:
-    """What was done on a label set: on so many photographs, in so many changes, by so many people.
+    """What was done on a label set: on so many photographs, in so many changes.
 
     `minutes` is the time between changes, without pauses.
     """
 
     frames: int
     changes: int
-    people: int
     minutes: float
 
 
@@ -49,7 +48,7 @@ class LabellingHistory:
             moments.sort()
             gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
             seconds += sum(gap for gap in gaps if gap < PAUSE)
-        return Effort(len(frames), sum(map(len, by_person.values())), len(by_person), seconds / 60)
+        return Effort(len(frames), sum(map(len, by_person.values())), seconds / 60)
 
 
 def read_labelling(root: Path) -> LabellingHistory | None:

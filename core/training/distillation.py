@@ -30,8 +30,6 @@ STEP = 2
 """Of a crop's pixels, one of so many in a row and in a column is compared: logits are mostly scaled up from coarser
 ones.
 """
-
-
 SURE = 0.9
 """Probability from which on a network is taught by its own mean: before that it would learn its own guesses."""
 

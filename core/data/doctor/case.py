@@ -14,13 +14,13 @@ MIXED_UP = 8
 """So many thin values that a mask is suspected of having been blurred; the 515 real frames at hand have 4 at most."""
 RAMPS = 0.15
 """Share of changes that are ramps in a blurred mask of colours."""
-RAMPS_OF_STROKES = 0.05
-"""Dabs and strokes of a pen are thin as well, but lie between equals: without some ramps nothing was blurred."""
 RAMPS_OF_IDS = 0.1
 """The same of numbers. Of 88 real frames, merged to 2, 4, 7, 19 or all classes, it is 0.034 at most as drawn and 0.068
 at a quarter of the size by nearest neighbour; resized bilinearly or saved as JPEG, the median is 0.197 at least and one
 frame in a hundred is below 0.1.
 """
+RAMPS_OF_STROKES = 0.05
+"""Share of ramps below which nothing was blurred: strokes of a pen are thin as well, but lie between equals."""
 
 
 @dataclass(frozen=True)
