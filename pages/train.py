@@ -181,7 +181,7 @@ def choose_rest(
             size = frame_size(dataset)
             # Other frames have another size to begin with: fresh widgets.
             key = f"reading-{dataset.get('root', '')}-{size['height']}-{size['width']}"
-            reading = fields_form("dataset", names, size, key, {"dataset": dataset})
+            reading = fields_form("dataset", names, size, key, {"dataset": dataset, "training": values})
         tracking = choose_trackers()
     return values, reading, tracking
 

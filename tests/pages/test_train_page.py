@@ -316,3 +316,12 @@ def test_a_run_that_the_address_names_teaches(lab_folders, trained_run):
     assert page.selectbox(key="rarely-teacher").value == trained_run.name
     assert {"rarely-teacher_weight", "rarely-teacher_temperature"} <= {widget.key for widget in page.number_input}
     assert f"--training.teacher={trained_run.name}" in " ".join(code.value for code in page.code)
+
+
+def test_photographs_without_masks_are_offered_beside_a_teacher_alone(page):
+    def offered():
+        return [each.label for each in page.number_input if each.label.startswith("Photographs without masks")]
+
+    assert offered() == []
+    next(each for each in page.selectbox if each.label == "Teacher").set_value("itself").run()
+    assert not page.exception and len(offered()) == 1
