@@ -66,7 +66,7 @@ def recent_runs() -> None:
     # What was launched together stays together until the last of it has ended.
     shown = sorted(everyone[: max(3, len(active))], key=lambda run: run.id) if active else everyone[:3]
     st.subheader("Running now" if active else "Latest runs")
-    with st.grid(3, min_column_width=300):
+    with st.grid(3, min_column_width=300, key="live-runs"):
         for run in shown[:6]:
             with st.container(gap="xsmall"):
                 show(newest_mask(run))

@@ -127,10 +127,11 @@ def beside(slug: str, frame: str, helpers: list[str]) -> None:
     everyone = list_runs(runs_folder())
     history = read_labelling(label_set.root) or LabellingHistory(())
     learned = learned_from(label_set, history, everyone)
-    train_panel(label_set, history.effort(), learned, {run.id: run for run in everyone}, helpers)
-    learned_panel(learned)
-    history_panel(label_set, frame)
-    classes_panel(label_set)
+    with st.container(key="live-labels"):
+        train_panel(label_set, history.effort(), learned, {run.id: run for run in everyone}, helpers)
+        learned_panel(learned)
+        history_panel(label_set, frame)
+        classes_panel(label_set)
 
 
 def train_panel(

@@ -43,7 +43,7 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
     runs = [read_run(runs_folder() / run_id) for run_id in ids]
     if planned(runs) != st.session_state.get("planned"):
         st.rerun()  # only now are the names of the classes known
-    with st.grid(3, min_column_width=300):
+    with st.grid(3, min_column_width=300, key="live-runs"):
         for run in runs:
             if not run.path.is_dir():
                 continue  # deleted meanwhile
