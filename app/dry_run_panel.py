@@ -1,63 +1,65 @@
 """The panels before a run: the dry run, which tells what it will take, and the test that finds a learning rate."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 
 import streamlit as st
 
 from app.figures import ACCENT, lr_finder_figure
 from app.forms import set_later
+from app.job_panel import show_job, try_start
 from app.tables import table
 from app.widgets import failed_state
 from core.config import RunConfig
-from core.errors import LabError
 from core.escaping import escape_markdown
+from core.jobs.engine import Job
+from core.jobs.kinds import latest
 from core.text import format_bytes, format_duration
-from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dry_run
-from core.training.probe.lr_finder import STEPS, LrPoint, find_lr, suggest_lr
-
-DRAWN_EVERY = 3
-"""Steps of the learning-rate finder between two drawings."""
+from core.training.probe.dry_run import DryRun, SuggestedChange, change_text
+from core.training.probe.job import read_outcomes, read_points, start_dry_run, start_lr_finder
+from core.training.probe.lr_finder import STEPS, suggest_lr
 
 COLOR = f"rgb{ACCENT}"
 """The lab's accent, as CSS."""
 
 
 def dry_run_panel(configs: Sequence[RunConfig], key: str) -> None:
-    """Draw a button that tries some runs, what was found of each, and a button for every change that would mend
+    """Draw a button that tries some runs, what is known of each, and a button for every change that would mend
     something.
 
-    What was found stays until a config changes. Each dry run is a process of its own, one after the other.
+    What the last dry run told stays until a config changes. It is a job: the page goes on meanwhile.
 
     Args:
         configs: of the runs, in the order in which they stand on the page.
         key: prefix of the widgets' keys.
     """
-    result: dict[str, DryRun | str] = st.session_state.setdefault(f"{key}-found", {})
-    request = [config.model_dump_json() for config in configs]
-    if st.button(
+    job = latest("dry-run")
+    names = [config.model_dump_json() for config in configs]
+    st.button(
         "Dry run",
         icon=":material/timer:",
         help="Two steps and a validation batch of each network at full size, to tell what the training will take.",
-        disabled=not configs,
+        disabled=not configs or bool(job and job.is_active),
         key=f"{key}-start",
-    ):
-        result.clear()
-        for config, name in zip(configs, request, strict=True):
-            with st.spinner(f"Trying {config.model.title}"):
-                try:
-                    result[name] = dry_run(config)
-                except LabError as error:
-                    result[name] = str(error)
-    shown = [(index, configs[index], result[name]) for index, name in enumerate(request) if name in result]
-    rows = [(config.model.title, outcome) for _, config, outcome in shown if isinstance(outcome, DryRun)]
-    if rows:
-        _table(rows)
-        st.caption("Measured with random weights, beside whatever else this machine is doing now.")
-    for position, config, outcome in shown:
+        on_click=try_start,
+        args=("dry-run", lambda: start_dry_run(configs)),
+    )
+    is_of_these = bool(job) and not set(names).isdisjoint(job.request["configs"])
+
+    def draw(job: Job) -> None:
+        _costs(configs, read_outcomes(job))
+
+    if show_job("dry-run", job if is_of_these or (job and job.is_active) else None, draw=draw) or not is_of_these:
+        return
+    outcomes = read_outcomes(job)
+    if _costs(configs, outcomes):
+        at = time.strftime("%d %B, %H:%M", time.localtime(job.updated))
+        st.caption(f"Measured on {at}, with random weights, beside whatever else this machine was doing then.")
+    for position, (config, name) in enumerate(zip(configs, names, strict=True)):
+        outcome = outcomes.get(name)
         if isinstance(outcome, str):
             failed_state(f"{config.model.title}: {outcome}")
-            continue
-        for index, problem in enumerate(outcome.problems):
+        for index, problem in enumerate(outcome.problems if isinstance(outcome, DryRun) else ()):
             st.warning(escape_markdown(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
             if problem.suggested_change:
                 st.button(
@@ -72,39 +74,40 @@ def lr_finder_panel(config: RunConfig, key: str) -> None:
     """Draw a button that runs the learning-rate range test, its curve as it grows, and a button that takes what it
     suggests.
 
+    The last test's curve stays until a setting of it changes. It is a job: the page goes on meanwhile.
+
     Args:
         config: of the run; its data, crops, network and optimizer are the test's.
         key: prefix of the widgets' keys.
     """
     # The rate and its schedule are what is sought: they may change without making the curve void.
-    same = config.model_copy(
+    tested = config.model_copy(
         update={"training": config.training.model_copy(update={"learning_rate": 1e-3, "schedule": "one-cycle"})}
-    ).model_dump_json()
-    start = st.button(
+    )
+    job = latest("lr-finder")
+    st.button(
         "Find a learning rate",
         icon=":material/query_stats:",
         help=(
             f"Up to {STEPS} steps with a rate that climbs from 0.000001 to 1; about as long as so many steps of the"
             " training."
         ),
+        disabled=bool(job and job.is_active),
         key=f"{key}-start",
+        on_click=try_start,
+        args=("lr-finder", lambda: start_lr_finder(tested)),
     )
-    slot = st.empty()
-    if start:
-        st.session_state.pop(f"{key}-curve", None)
-        try:
-            with st.spinner(f"The learning rate of {config.model.title} climbs"):
-                points = _draw(find_lr(config), slot, key)
-            st.session_state[f"{key}-curve"] = (same, points)
-        except LabError as error:
-            failed_state(error)
-    named, points = st.session_state.get(f"{key}-curve", ("", []))
-    if named != same:
+    is_of_this = bool(job) and job.request["config"] == tested.model_dump_json()
+
+    def draw(job: Job) -> None:
+        _curve(job, None, key)
+
+    if show_job("lr-finder", job if is_of_this or (job and job.is_active) else None, draw=draw) or not is_of_this:
         return
-    suggestion = suggest_lr(points)
-    slot.plotly_chart(
-        lr_finder_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
-    )
+    if job.state != "finished":
+        return
+    suggestion = suggest_lr(read_points(job))
+    _curve(job, suggestion.rate, key)
     st.caption(escape_markdown(suggestion.sentence))
     if suggestion.rate is not None:
         st.caption(
@@ -119,17 +122,10 @@ def lr_finder_panel(config: RunConfig, key: str) -> None:
         )
 
 
-def _draw(points: Iterable[LrPoint], slot: st.delta_generator.DeltaGenerator, key: str) -> list[LrPoint]:
-    drawn: list[LrPoint] = []
-    for point in points:
-        drawn.append(point)
-        if len(drawn) % DRAWN_EVERY == 0:
-            slot.plotly_chart(
-                lr_finder_figure(drawn, None, COLOR),
-                key=f"{key}-figure-{len(drawn)}",
-                config={"displayModeBar": False},
-            )
-    return drawn
+def _curve(job: Job, rate: float | None, key: str) -> None:
+    """Draw the losses of a range test over its rates, the suggested one marked."""
+    figure = lr_finder_figure(read_points(job), rate, COLOR)
+    st.plotly_chart(figure, key=f"{key}-figure", config={"displayModeBar": False})
 
 
 def _take(suggested_change: SuggestedChange) -> None:
@@ -139,9 +135,13 @@ def _take(suggested_change: SuggestedChange) -> None:
             set_later(part, name, value)
 
 
-def _table(rows: Sequence[tuple[str, DryRun]]) -> None:
+def _costs(configs: Sequence[RunConfig], outcomes: dict[str, DryRun | str]) -> bool:
+    """Draw a row for each run that was tried; returns whether there is one."""
     lines = []
-    for title, result in rows:
+    for config in configs:
+        result = outcomes.get(config.model_dump_json())
+        if not isinstance(result, DryRun):
+            continue
         cost = result.cost
         cells = (
             (
@@ -153,5 +153,7 @@ def _table(rows: Sequence[tuple[str, DryRun]]) -> None:
             if cost
             else ("more than there is", "–", "–", "–")
         )
-        lines.append((title, *cells))
-    table(("", "Memory", "Pass over the data", "In all", "On disk"), lines)
+        lines.append((config.model.title, *cells))
+    if lines:
+        table(("", "Memory", "Pass over the data", "In all", "On disk"), lines)
+    return bool(lines)

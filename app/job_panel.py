@@ -26,7 +26,13 @@ MIN_SHARE = 0.01
 """From here on the time left is told: before, one slow first step decides it."""
 
 
-def show_job(kind: Kind, job: Job | None, doing: str = "", folder: Path | None = None) -> bool:
+def show_job(
+    kind: Kind,
+    job: Job | None,
+    doing: str = "",
+    folder: Path | None = None,
+    draw: Callable[[Job], None] | None = None,
+) -> bool:
     """Show how far a job is, or a sentence where it failed or was stopped.
 
     Args:
@@ -34,6 +40,7 @@ def show_job(kind: Kind, job: Job | None, doing: str = "", folder: Path | None =
         job: the latest of that kind.
         doing: what the job does, in place of its kind's title; may hold what a user typed.
         folder: of the job, for kinds that live in a run's folder.
+        draw: draws below its progress what it has so far, anew every second.
 
     Returns:
         True while it goes on; a finished job is the caller's to show.
@@ -45,7 +52,7 @@ def show_job(kind: Kind, job: Job | None, doing: str = "", folder: Path | None =
         return False
     if job.is_active:
         st.session_state[_key("job-watched", kind, folder)] = job.id
-        _progress(kind, job.id, doing, folder)
+        _progress(kind, job.id, doing, folder, draw)
         return True
     was_ended = job.state in ("starting", "running") and is_stopping(
         kind, job, folder
@@ -74,7 +81,7 @@ def try_start(kind: Kind, start: Callable[[], Job], folder: Path | None = None) 
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _progress(kind: Kind, job_id: str, doing: str, folder: Path | None) -> None:
+def _progress(kind: Kind, job_id: str, doing: str, folder: Path | None, draw: Callable[[Job], None] | None) -> None:
     job = latest(kind, folder)
     if job is None or job.id != job_id or not job.is_active:
         st.rerun()
@@ -91,6 +98,8 @@ def _progress(kind: Kind, job_id: str, doing: str, folder: Path | None) -> None:
                 args=(kind, job, folder),
             )
     st.caption(f"{escape_markdown(doing)}. This goes on when you close the tab.")
+    if draw:
+        draw(job)
 
 
 def _status(kind: Kind, job: Job) -> list[str]:

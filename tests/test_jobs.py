@@ -58,6 +58,25 @@ def test_it_says_how_far_it_is_and_what_it_found(path, clock):
     assert not stands(path).is_active and not stands(path).problem
 
 
+def test_what_it_has_so_far_can_be_read_while_it_goes_on(path):
+    def work(request, progress):
+        for drops in (1, 2):
+            yield {"drops": drops}
+            assert stands(path).result == {"drops": drops} and stands(path).is_active
+
+    assert run_job(path, work) == 0
+    assert stands(path).state == "finished" and stands(path).result == {"drops": 2}
+
+
+def test_what_it_had_stays_where_it_fails(path):
+    def work(request, progress):
+        yield {"drops": 1}
+        raise LabError("The rain has stopped.")
+
+    assert run_job(path, work) == 1
+    assert stands(path).problem == "The rain has stopped." and stands(path).result == {"drops": 1}
+
+
 def test_the_time_left_comes_from_the_count_at_hand(path, clock):
     left = []
 

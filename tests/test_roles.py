@@ -51,6 +51,7 @@ from core.runs.store import create_run, read_run
 from core.sweeps import delete_sweep, read_spec, resume_sweep, start_sweep, stop_sweep
 from core.sweeps import sweep as sweep_module
 from core.training.probe import probe_process
+from core.training.probe.job import start_dry_run, start_lr_finder
 
 ANN, BOB, EVE = (f"{name}@x.org" for name in ("ann", "bob", "eve"))
 REFUSED = re.compile("read-only|belongs to|Only an admin|You are not signed in")
@@ -384,6 +385,8 @@ ACTIONS = {
         lambda path: start_pseudo_labels(path.name, DatasetConfig())
     ),
     "Job `average`: average the weights of runs": on_run(lambda path: start_soup([path.name])),
+    "Job `dry-run`: try what a training will take": lambda lab: lambda: start_dry_run([lab.config()]),
+    "Job `lr-finder`: find a learning rate": lambda lab: lambda: start_lr_finder(lab.config()),
     "Job `download`: get Cityscapes": lambda lab: lambda: start_download(FINE, str(data_folder() / "cs"), "me", "x"),
     "Job `pull`: bring a run from the Hub": lambda lab: lambda: start_pull("anna/street"),
     "Job `push`: share a run on the Hub": on_run(

@@ -38,7 +38,7 @@ def main(kind: str, file: str) -> int:
     path = Path(file)
     if JOBS[kind].ends_while_silent:
         end_while_silent(path)
-    return run_job(path, lambda request, progress: load_work(kind)(request, progress))
+    return run_job(path, lambda request, progress: load_work(kind)(request, progress), JOBS[kind].niceness)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ from core.text import plural
 JobState = Literal["starting", "running", "finished", "stopped", "failed"]
 Values = dict[str, Any]
 """Plain values, as JSON has them."""
+Work = Callable[[Values, ProgressCallback], Values | Iterator[Values]]
+"""What does a job's work, see `run_job`."""
 
 MAX_OWN_JOBS = 2
 """Jobs that one person who is no admin may have at a time."""
@@ -71,7 +73,7 @@ class Job:
         counted_from, counted_since: where and when this count began.
         started: when it was, and `updated` when its file was last written.
         error: the sentence of a failed job.
-        result: of a finished job.
+        result: of a finished job; of one that goes on, what it has so far.
     """
 
     id: str
@@ -256,14 +258,15 @@ def is_stopping(folder: Path, job: Job) -> bool:
     return (folder / f"{job.id}.stop").exists()
 
 
-def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> int:
+def run_job(path: Path, work: Work, niceness: int = NICENESS) -> int:
     """Do a job's work in its process and keep its file; returns the exit code.
 
     Args:
         path: of the job's file.
         work: takes the request and a callback to call often, which raises `JobStoppedError` once that was asked for,
-            and returns the result. A LabError is shown to the user; anything else is a fault, whose traceback goes into
-            the log.
+            and returns the result, or yields what it has so far, the result last. A LabError is shown to the user;
+            anything else is a fault, whose traceback goes into the log.
+        niceness: how far it stands back behind other processes, 0..19.
     """
     job = _read(path)
     if job is None:
@@ -273,7 +276,7 @@ def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> i
         owner = build_user(job.owner)
         set_current_user(lambda: owner)  # what it makes is theirs
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        os.nice(niceness)
     written = 0.0
 
     def write(**changes: Any) -> None:
@@ -292,7 +295,10 @@ def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> i
 
     try:
         write(state="running", process=ProcessId.of(os.getpid()))
-        write(result=work(job.request, progress), state="finished")
+        made = work(job.request, progress)
+        for result in made if isinstance(made, Iterator) else (made,):
+            write(result=result)
+        write(state="finished")
         return 0
     except JobStoppedError:
         write(state="stopped")

@@ -2,16 +2,15 @@
 
 A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job,
 core.export.job, core.hub.job, core.data.preparation, core.data.unpacking_job, core.data.download_job,
-core.inference.pseudo_label_job, core.evaluation.soup_job. Everything else goes through `latest`,
-`stop` and `is_stopping` below. The table names its work by import path and imports none of it, so that neither the
-server nor a page loads torch.
+core.inference.pseudo_label_job, core.evaluation.soup_job, core.training.probe.job. Everything else goes through
+`latest`, `stop` and `is_stopping` below. The table names its work by import path and imports none of it, so that
+neither the server nor a page loads torch.
 
 Sweeps are no jobs: they have a driver of their own (core.sweeps.driver), because theirs is another life cycle. A sweep
 is resumed after it was stopped or killed and stands in the list of sweeps for good, where a job is started anew and
 forgotten with the next one.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -20,9 +19,8 @@ from typing import Literal
 
 from core.auth import current_user
 from core.jobs import engine
-from core.jobs.engine import Job, Values
+from core.jobs.engine import NICENESS, Job, Values, Work
 from core.paths import cache_folder
-from core.progress import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,7 @@ class JobKind:
 
     Attributes:
         title: of the work, as after "... was stopped".
-        work: `module:function`, called in the job's process with the request and a `ProgressCallback`; it returns the
-            result.
+        work: `module:function`, called in the job's process, see `core.jobs.engine.run_job`.
         after_stop: the sentence of what is left of a job that was stopped.
         unit: what `done` and `total` count: bytes, steps, or a scale of its own that nothing is read off but the share.
         in_run_folder: its jobs lie beside the file that they make in a run's folder, which each call names; else they
@@ -40,6 +37,7 @@ class JobKind:
         for_each_person: each person has one at a time, where of other kinds one goes on in the whole lab.
         ends_while_silent: stopped also where it waits for another computer and doesn't call `progress`, which may be
             for long.
+        niceness: how far it stands back behind trainings and pages; 0 where it measures what a training would take.
     """
 
     title: str
@@ -49,6 +47,7 @@ class JobKind:
     in_run_folder: bool = False
     for_each_person: bool = False
     ends_while_silent: bool = False
+    niceness: int = NICENESS
 
 
 JOBS: dict[str, JobKind] = {
@@ -79,6 +78,21 @@ JOBS: dict[str, JobKind] = {
     ),
     "average": JobKind(
         "Averaging weights", "core.evaluation.soup_job:average", "No run was made.", for_each_person=True
+    ),
+    "dry-run": JobKind(
+        "The dry run",
+        "core.training.probe.job:try_out",
+        "What was measured until then is kept.",
+        for_each_person=True,
+        ends_while_silent=True,
+        niceness=0,
+    ),
+    "lr-finder": JobKind(
+        "The search for a learning rate",
+        "core.training.probe.job:climb",
+        "Nothing is suggested from a part of the curve.",
+        for_each_person=True,
+        ends_while_silent=True,
     ),
     "download": JobKind(
         "Getting Cityscapes",
@@ -150,7 +164,7 @@ def is_stopping(kind: Kind, job: Job, folder: Path | None = None) -> bool:
     return engine.is_stopping(jobs_folder(kind, folder, job.owner), job)
 
 
-def load_work(kind: Kind) -> Callable[[Values, ProgressCallback], Values]:
+def load_work(kind: Kind) -> Work:
     """Import what does the work of a kind, and torch with it where it needs that."""
     module, _, function = JOBS[kind].work.partition(":")
     return getattr(import_module(module), function)

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,7 +12,11 @@ from app.figures import lr_finder_figure, schedule_figure
 from app.forms import PENDING
 from core.config import TrainingConfig
 from core.errors import LabError
+from core.jobs import engine
+from core.jobs.engine import run_job
+from core.jobs.kinds import jobs_folder, latest, load_work
 from core.runs.metrics_log import MetricsLog
+from core.training.probe import job as probe_job
 from core.training.probe.dry_run import Cost, DryRun, Problem
 from core.training.probe.lr_finder import LrPoint
 
@@ -51,9 +56,19 @@ def text_of(app: AppTest) -> str:
     return "\n".join([part.replace("\\", "") for part in parts] + [element.proto.body for element in app.get("html")])
 
 
-def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monkeypatch):
+@pytest.fixture
+def at_once(lab_folders, monkeypatch):
+    """Jobs whose work is done before their start returns, with a `dry_run` or a `find_lr` in place of the lab's."""
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    monkeypatch.setattr(
+        engine, "start_detached", lambda command, *_: run_job(Path(command[-1]), load_work(command[-2]), 0)
+    )
+    return lambda name, work: monkeypatch.setattr(probe_job, name, work)
+
+
+def test_a_dry_run_is_a_row_for_each_network_and_its_change_can_be_taken(at_once):
     responses = {"fcn": DryRun(COST, ()), "unet": REFUSED, "vit": DEAD}
-    monkeypatch.setattr("app.dry_run_panel.dry_run", lambda config: responses[config.model.family])
+    at_once("dry_run", lambda config: responses[config.model.family])
     app = AppTest.from_function(dry_run_page).run()
     assert text_of(app) == "" and len(app.button) == 1
     app.button[0].click().run()
@@ -63,20 +78,38 @@ def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monke
     assert [button.label for button in app.button] == ["Dry run", "Take batch size 4"]
     app.button[1].click().run()
     assert app.session_state[PENDING] == [("training", "batch_size", 4, "")] and "9.0 GB" in text_of(app)
+    again = AppTest.from_function(dry_run_page).run()
+    assert "9.0 GB" in text_of(again), "another tab has it too"
 
 
-def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
+def test_a_dry_run_that_could_not_start_says_why(at_once):
     def refuse(_config):
         raise LabError("The street scenes aren't drawn yet.")
 
-    monkeypatch.setattr("app.dry_run_panel.dry_run", refuse)
+    at_once("dry_run", refuse)
     app = AppTest.from_function(dry_run_page).run()
     app.button[0].click().run()
     assert text_of(app).count("The street scenes aren't drawn yet.") == 3
 
 
-def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
-    monkeypatch.setattr("app.dry_run_panel.find_lr", lambda _config: iter(curve()))
+def test_a_dry_run_that_goes_on_shows_what_it_has_and_can_be_stopped(at_once, monkeypatch):
+    at_once("dry_run", lambda _config: DryRun(COST, ()))
+    monkeypatch.setattr(engine, "start_detached", lambda *_: None)
+    app = AppTest.from_function(dry_run_page).run()
+    app.button[0].click().run()
+    assert app.button(key="rehearsal-start").disabled and app.button(key="stop-dry-run").label == "Stop"
+    job = latest("dry-run")
+    assert len(job.request["configs"]) == 3
+    going = replace(job, result={"outcomes": [REFUSED.as_dict()]})
+    (jobs_folder("dry-run") / f"{job.id}.json").write_text(json.dumps(asdict(going)))
+    app.run()
+    assert text_of(app).count("9.0 GB of 10.0 GB free") == 1 and "Take batch size 4" not in text_of(app)
+    app.button(key="stop-dry-run").click().run()
+    assert app.button(key="stop-dry-run").label == "Stopping"
+
+
+def test_the_range_test_draws_its_curve_and_hands_its_rate_back(at_once):
+    at_once("find_lr", lambda _config: iter(curve()))
     app = AppTest.from_function(rate_page).run()
     assert len(app.button) == 1
     app.button[0].click().run()
@@ -91,11 +124,23 @@ def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
     assert len(app.get("plotly_chart")) == 0 and len(app.button) == 1
 
 
-def test_a_range_test_without_a_fall_suggests_nothing(monkeypatch):
-    monkeypatch.setattr("app.dry_run_panel.find_lr", lambda _config: iter(curve(fall=0.0)))
+def test_a_range_test_without_a_fall_suggests_nothing(at_once):
+    at_once("find_lr", lambda _config: iter(curve(fall=0.0)))
     app = AppTest.from_function(rate_page).run()
     app.button[0].click().run()
     assert "fell at no rate" in text_of(app) and len(app.button) == 1
+
+
+def test_a_range_test_that_broke_off_says_why_and_suggests_nothing(at_once):
+    def burst(_config):
+        yield from curve()[:20]
+        raise LabError("The machine ran out of memory.")
+
+    at_once("find_lr", burst)
+    app = AppTest.from_function(rate_page).run()
+    app.button[0].click().run()
+    assert "The machine ran out of memory" in text_of(app) and len(app.button) == 1
+    assert len(latest("lr-finder").result["points"]) == 20
 
 
 def test_the_figure_of_the_range_test_marks_the_rate():

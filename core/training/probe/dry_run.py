@@ -81,6 +81,12 @@ class DryRun:
         """Return the costs, where they are known, and `problems`, as JSON has them."""
         return (asdict(self.cost) if self.cost else {}) | {"problems": [asdict(problem) for problem in self.problems]}
 
+    @classmethod
+    def from_dict(cls, values: Line) -> "DryRun":
+        """Build it from what `as_dict` returned."""
+        costs = {name: value for name, value in values.items() if name != "problems"}
+        return cls(Cost(**costs) if costs else None, tuple(Problem(**each) for each in values["problems"]))
+
 
 def dry_run(config: RunConfig, timeout: float = DRY_RUN_SECONDS) -> DryRun:
     """Try a run in a process of its own.
@@ -93,7 +99,7 @@ def dry_run(config: RunConfig, timeout: float = DRY_RUN_SECONDS) -> DryRun:
         LabError: the run couldn't start at all, or the dry run took too long.
     """
     try:
-        results = [_from_dict(line) for line in run_probe("core.training.probe.measure_cost", config, timeout)]
+        results = [DryRun.from_dict(line) for line in run_probe("core.training.probe.measure_cost", config, timeout)]
     except OutOfMemoryError:
         suggested_change = next(smaller(config), {})
         return DryRun(
@@ -210,11 +216,6 @@ def proposal(suggested_change: SuggestedChange) -> str:
     if not suggested_change:
         return "No smaller batch or crop would do: take a smaller network, or a machine with more memory."
     return f"Take {change_text(suggested_change)}."
-
-
-def _from_dict(values: Line) -> DryRun:
-    problems = tuple(Problem(**problem) for problem in values["problems"])
-    return DryRun(Cost(**{name: value for name, value in values.items() if name != "problems"}), problems)
 
 
 def _pixels_at_once(config: RunConfig) -> int:
