@@ -27,6 +27,7 @@ from core.labelling.label_set import LabelSet
 from core.labelling.masks import Mask
 from core.labelling.superpixels import find_superpixels
 from core.labels import IGNORED
+from core.models.mobile_sam_job import ready_mobile_sam
 from core.runs.store import Run
 
 GROWN = "From your strokes"
@@ -47,9 +48,17 @@ def knows(run: Run, label_set: LabelSet) -> int:
 
 
 def edit_of(label_set: LabelSet, frame: str, mask: Mask, image: np.ndarray, digest: str) -> Edit:
-    """Return where the patches of a frame's mask go, and the superpixels of its photograph, found once a photograph."""
+    """Return where the patches of a frame's mask go, the superpixels of its photograph, found once a photograph, and
+    where to ask which object a click means, if MobileSAM is here.
+    """
     superpixels = media().address(("superpixels", digest), "png", lambda: encode_map(find_superpixels(image)))
-    return Edit(f"/lab/labels/{label_set.slug}/{frame}", mask.revision, superpixels=superpixels)
+    path = f"{label_set.slug}/{frame}"
+    try:
+        ready_mobile_sam()
+        objects = f"/lab/object/{path}"
+    except LabError:  # the page says what is missing
+        objects = ""
+    return Edit(f"/lab/labels/{path}", mask.revision, superpixels=superpixels, objects=objects)
 
 
 def mask_panel(label_set: LabelSet, frame: str, mask: Mask) -> Panel:

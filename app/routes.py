@@ -7,8 +7,10 @@ against a pattern or a table, and a run is found by `find_run`, which takes ids 
 
 import asyncio
 import re
+from concurrent.futures import Future
 from importlib import resources
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -16,14 +18,16 @@ from starlette.routing import Route
 
 from app.auth import requester
 from app.media import encode_map
-from app.services import lazy_maps, media, thumbnails
+from app.services import inference_worker, lazy_maps, media, thumbnails
 from app.shared import SCRIPTS, VERSION
-from core.auth import acting_as
+from core.auth import acting_as, read_owner, require_owner
 from core.errors import LabError
 from core.files import parse_json
 from core.labelling.label_set import open_label_set
 from core.labelling.masks import ChangedElsewhereError, change_mask, read_mask
 from core.labelling.patches import PatchError
+from core.models.mobile_sam_job import ready_mobile_sam
+from core.models.prompts import parse_prompts
 from core.paths import runs_folder
 from core.report.saved_reports import find_report
 from core.runs.metrics_log import rows_since
@@ -42,6 +46,7 @@ SANDBOX = (
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 MAX_PATCH_BYTES = 8_000_000
+MAX_PROMPT_BYTES = 10_000
 FOR_A_MINUTE = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
 """For pictures of files that may be changed."""
 
@@ -155,6 +160,40 @@ async def paint(request: Request) -> Response:
     return await run_in_threadpool(change)
 
 
+async def find_object(request: Request) -> Response:
+    """Return which pixels of a frame that is labelled here belong to the object that was clicked: 255, else 0.
+
+    Nothing but "no content" where no click came: the photograph was looked at, so that a click doesn't wait for that.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_PROMPT_BYTES:
+            return JSONResponse({"error": "These are more clicks than an object takes."}, status_code=413)
+    user = requester(request)
+
+    def ask() -> "Future[np.ndarray | None]":
+        with acting_as(user):
+            prompts = parse_prompts(parse_json(bytes(body)))
+            label_set = open_label_set(request.path_params["name"])
+            require_owner(read_owner(label_set.root, of_data=True), "This label set")
+            image, weights = label_set.image(request.path_params["frame"]), ready_mobile_sam()
+            # One answer at a time for each: a click takes back the one before it that still waits.
+            return inference_worker().ask_object(image, weights, prompts, user=user.id, slot=("object", user.id))
+
+    try:
+        mask = await asyncio.shield(asyncio.wrap_future(await run_in_threadpool(ask)))
+    except asyncio.CancelledError:
+        return JSONResponse({"error": "You clicked elsewhere meanwhile."}, status_code=409)
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, status_code=422)
+    except ValueError:
+        return JSONResponse({"error": "This is no click. Reload the page."}, status_code=422)
+    if mask is None:
+        return Response(status_code=204)
+    return Response(encode_map(mask * np.uint8(255)), media_type="image/png", headers={"Cache-Control": "no-store"})
+
+
 async def script(request: Request) -> Response:
     """Return a script of the lab's own components, from memory; a version is immutable, and only today's is there."""
     version, name = request.path_params["version"], request.path_params["name"]
@@ -184,3 +223,4 @@ ROUTES = [
     )
 ]
 ROUTES.append(Route("/lab/labels/{name}/{frame}", paint, methods=["POST"]))
+ROUTES.append(Route("/lab/object/{name}/{frame}", find_object, methods=["POST"]))

@@ -12,6 +12,7 @@ from app.bench import open_bench
 from app.figures import labelling_figure
 from app.html import joined
 from app.images import image_address, saved_sample
+from app.job_panel import show_job, try_start
 from app.labelling import (
     ORDERS,
     Learned,
@@ -36,6 +37,7 @@ from core.errors import LabError
 from core.escaping import escape_markdown
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import IMAGE_EXTENSIONS
+from core.jobs.kinds import latest
 from core.labelling.effort import Effort, LabellingHistory, read_labelling
 from core.labelling.label_set import (
     ImageSource,
@@ -48,6 +50,7 @@ from core.labelling.label_set import (
 )
 from core.labelling.masks import Mask, class_pixels, read_history, read_mask, restore_mask
 from core.models.families import NOT_TRAINED
+from core.models.mobile_sam_job import mobile_sam_weights, ready_mobile_sam, start_mobile_sam
 from core.paths import resolve_data_root, runs_folder
 from core.runs.store import Run, best_miou, list_runs
 from core.text import format_percent, plural
@@ -116,6 +119,26 @@ def choose_runs(label_set: LabelSet, everyone: list[Run]) -> list[str]:
         key=f"helpers-{label_set.slug}",
         help="What they see stands beside your mask. With the tool Network a piece of it is yours.",
     )
+
+
+def objects_panel() -> None:
+    """Where MobileSAM isn't here, say what it would be good for, and offer to get it."""
+    if show_job("mobile-sam", latest("mobile-sam")):
+        return
+    if mobile_sam_weights() is None:
+        st.button(
+            "Get MobileSAM, 41 MB",
+            icon=":material/ads_click:",
+            help="With it a click labels a whole object. Without it, superpixels are the quickest tool.",
+            on_click=try_start,
+            args=("mobile-sam", start_mobile_sam),
+            key="get-mobile-sam",
+        )
+        return
+    try:
+        ready_mobile_sam()
+    except LabError as error:
+        st.caption(escape_markdown(f"The tool Object is hidden. {error}"))
 
 
 @st.fragment(run_every=3.0)
@@ -334,6 +357,7 @@ if coming:
     st.fragment(watch_for_networks, run_every=POLL_SECONDS)(coming)
 with st.sidebar:
     if is_mine:
+        objects_panel()
         beside(slug, frame, helpers)
     if not is_read_only():
         with st.expander("Other photographs"):

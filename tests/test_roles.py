@@ -39,6 +39,7 @@ from core.jobs import engine, kinds
 from core.jobs.kinds import JOBS
 from core.labelling.label_set import create_label_set, list_label_sets
 from core.labelling.masks import change_mask, read_mask, restore_mask
+from core.models.mobile_sam_job import start_mobile_sam
 from core.paths import PROJECT, cache_folder, data_folder, reports_folder
 from core.report.job import start_report
 from core.report.saved_reports import FILES, SavedReport, delete_report, new_id, shelve
@@ -389,6 +390,7 @@ ACTIONS = {
     "Job `lr-finder`: find a learning rate": lambda lab: lambda: start_lr_finder(lab.config()),
     "Job `download`: get Cityscapes": lambda lab: lambda: start_download(FINE, str(data_folder() / "cs"), "me", "x"),
     "Job `pull`: bring a run from the Hub": lambda lab: lambda: start_pull("anna/street"),
+    "Job `mobile-sam`: get MobileSAM from the Hub": lambda lab: start_mobile_sam,
     "Job `push`: share a run on the Hub": on_run(
         lambda path: start_push(read_run(path), "anna/street", public=False, own_images=False)
     ),

@@ -12,6 +12,8 @@ scripts.
 - drawing: `painting.js` onto a canvas, `panel.js` one panel, `grid.js` all of them, `swipe.js` the line between two
 - around them: `chooser.js` (mode and overlay), `bar.js` (look, zoom, tools), `color_key.js`, `legend.js`,
   `shares.js` (its table), `readout.js`, `pinned.js`, `help.js`
+- painting: `editor.js`, `edit_bar.js` and `tools.js` (its row), `raster.js` (arithmetic), `object_tool.js` (clicks on
+  objects), `sketch.js` (what is about to be painted), `outbox.js` (what is on its way to the server)
 - input and output: `gestures.js`, `keyboard.js`, `pointer.js` (hover and pin), `saving.js` (a PNG)
 - `viewer.js` is the component that holds them together
 """
@@ -90,12 +92,14 @@ class Edit:
         revision: of the mask that the panel shows, see `core.labelling.masks`.
         panel: the number of that panel.
         superpixels: address of a map of the picture's superpixels, see `core.labelling.superpixels`; empty without.
+        objects: address of the route that tells which object clicks mean; empty where it can't.
     """
 
     address: str
     revision: str
     panel: int = 0
     superpixels: str = ""
+    objects: str = ""
 
 
 def viewer(

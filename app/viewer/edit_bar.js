@@ -54,9 +54,11 @@ export class EditBar {
     this.size.value = String(Math.round(position));
     this.size.style.setProperty("--filled", `${position}%`);
     this.sizeText.textContent = `${Math.max(1, Math.round(2 * editor.radius))} px`;
-    const [takes, superpixel] = ["take", "superpixel"].map((tool) => this.tools.find(({ name }) => name === tool).button);
+    const buttonOf = (tool) => this.tools.find(({ name }) => name === tool).button;
+    const [takes, superpixel, object] = ["take", "superpixel", "object"].map(buttonOf);
     this.network.hidden = takes.hidden = !editor.hasNetwork;
     superpixel.hidden = !editor.superpixels;
+    object.hidden = !editor.edit.objects;
     this.undo.disabled = editor.done.length === 0;
     this.redo.disabled = editor.undone.length === 0;
   }
@@ -67,6 +69,11 @@ export class EditBar {
     if (state === "saved" && this.warning) text = this.warning;
     this.state.textContent = text;
     this.editor.viewer.root.dataset.saved = String(state === "saved");
+  }
+
+  // Say what is going on, or how it failed, until there is something else to say.
+  note(text) {
+    this.state.textContent = text || this.warning;
   }
 
   // Say something that stays until the next frame.

@@ -4,6 +4,7 @@
 import { EditBar } from "./edit_bar.js";
 import { EXACT, bytesOf, decodeMap } from "./images.js";
 import { IGNORED, resized } from "./maps.js";
+import { ObjectTool } from "./object_tool.js";
 import { Outbox, waitingAddresses } from "./outbox.js";
 import {
   alikeColor,
@@ -60,7 +61,7 @@ const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte)
 export class Editor {
   constructor(viewer) {
     this.viewer = viewer;
-    this.edit = null; // {address, revision, panel, superpixels} of what is painted on; null where nothing is
+    this.edit = null; // {address, revision, panel, superpixels, objects} of what is painted on; null where nothing is
     this.labels = null; // the mask as it is painted, a map; null until it is loaded
     this.superpixels = null; // a map of their numbers; null until it is loaded
     this.tool = "brush";
@@ -70,6 +71,10 @@ export class Editor {
     this.corners = []; // of a polygon, in pixels of the mask
     this.done = []; // changes that can be undone: {patch, inverse}
     this.undone = [];
+    this.object = new ObjectTool({
+      apply: (before, covered) => this.#layObject(before, covered),
+      tell: (text) => this.isOn && this.bar.note(text),
+    });
     this.bar = new EditBar(this);
     this.sketch = new Sketch();
   }
@@ -101,6 +106,8 @@ export class Editor {
     const isOther = edit?.address !== this.edit?.address;
     this.edit = edit ?? null;
     if (isOther) Object.assign(this, { labels: null, superpixels: null, done: [], undone: [], corners: [], stroke: null });
+    if (isOther) this.object.forget();
+    if (this.tool === "object" && !edit?.objects) this.tool = "brush";
     if (edit && !this.labels && this.panel.labels) {
       const { labels } = this.panel;
       this.labels = { ...labels, values: labels.values.slice() }; // the cached one stays as it came
@@ -111,6 +118,7 @@ export class Editor {
       this.outbox.flush();
       sendWhatWaits();
       this.#fetchSuperpixels();
+      if (this.tool === "object") this.object.look(edit.objects);
     }
     this.bar.show();
   }
@@ -140,7 +148,9 @@ export class Editor {
     const { width, height } = this.labels;
     const isInside = x >= 0 && y >= 0 && x < width && y < height;
     if (this.tool === "polygon") this.#addCorner(event, panel, point);
-    else if (STROKES.includes(this.tool)) {
+    else if (this.tool === "object") {
+      if (isInside) this.object.press(point);
+    } else if (STROKES.includes(this.tool)) {
       this.stroke = { before: this.labels.values.slice(), last: point };
       this.#paintTo(point);
     } else if (isInside) this.#fillAt([x, y], panel);
@@ -154,12 +164,13 @@ export class Editor {
       const events = event.getCoalescedEvents?.() ?? [];
       for (const each of events.length > 0 ? events : [event]) this.#paintTo(this.#pixelAt(each, panel));
     } else if (this.isLasso && event.buttons === 1) this.corners.push(this.#pixelAt(event, panel));
-    return this.stroke !== null || (this.isLasso && event.buttons === 1);
+    return this.stroke !== null || ((this.isLasso || this.object.pressed) && event.buttons === 1);
   }
 
   end(event, panel) {
     if (!this.isPainting) return false;
     if (this.stroke) this.#commit(this.stroke.before);
+    else if (this.tool === "object") this.#askObject(event, panel);
     else if (this.isLasso && this.corners.length > this.cornersBefore + 4) this.closePolygon();
     else this.corners.length = Math.min(this.corners.length, this.cornersBefore ?? 0);
     this.stroke = null;
@@ -205,9 +216,11 @@ export class Editor {
   // ---- what the tool row calls
 
   setTool(tool) {
+    if (tool === "object" && !this.edit.objects) return;
     this.tool = tool;
     this.#dropPolygon();
     this.bar.show();
+    if (tool === "object") this.object.look(this.edit.objects);
   }
 
   setClass(index) {
@@ -304,6 +317,22 @@ export class Editor {
     this.#commit(before);
   }
 
+  #askObject(event, panel) {
+    const point = this.#pixelAt(event, panel);
+    this.object.release(this.edit.objects, point, this.#cssPixels(panel), this.labels, event.shiftKey);
+  }
+
+  // Give the pixels of an object the class, over what was there before it where it was painted already; returns that.
+  #layObject(before, covered) {
+    const { values } = this.labels;
+    const now = values.slice();
+    if (before) values.set(before);
+    for (let i = 0; i < values.length; i++) if (covered[i]) values[i] = this.value;
+    this.#record(now, true);
+    this.#showDone();
+    return before ?? now;
+  }
+
   // Give every pixel that `act` covers a value.
   #cover(act, value = this.value) {
     const { values } = this.labels;
@@ -372,8 +401,9 @@ export class Editor {
     this.#showDone();
   }
 
-  // Keep and send what changed, if anything did.
-  #record(before) {
+  // Keep and send what changed, if anything did; but for the object itself, what was clicked is done with.
+  #record(before, isObject = false) {
+    if (!isObject) this.object.forget();
     const { values, width } = this.labels;
     const patch = patchBetween(before, values, width);
     if (!patch) return;
@@ -385,6 +415,7 @@ export class Editor {
   #goBack(from, to, name) {
     const change = from.pop();
     if (!change) return;
+    this.object.forget();
     to.push(change);
     applyPatch(this.labels.values, this.labels.width, change[name]);
     this.#send(change[name]);
@@ -445,7 +476,8 @@ export class Editor {
     const pointer = [event.clientX - box.left, event.clientY - box.top];
     const radius = this.tool === "brush" || this.tool === "eraser" ? this.radius * scale : 0;
     const { view } = this.viewer;
-    const corners = this.corners.map(([x, y]) => [
+    const drawn = this.tool === "object" ? this.object.boxTo(this.#pixelAt(event, panel), scale) : this.corners;
+    const corners = drawn.map(([x, y]) => [
       ((x / this.labels.width - view.x) * view.scale + 0.5) * box.width,
       ((y / this.labels.height - view.y) * view.scale + 0.5) * box.height,
     ]);

@@ -35,6 +35,7 @@ from core.inference.worker import (
     Explanation,
     Layers,
     LayersRequest,
+    ObjectRequest,
     Painted,
     Part,
     PredictRequest,
@@ -58,6 +59,7 @@ except ImportError:  # Windows has no such limits; there the time alone is bound
 if TYPE_CHECKING:
     from core.inference.explain import Explainer
     from core.inference.strokes import Samples
+    from core.models.mobile_sam import Embedding, MobileSam
 
 T = TypeVar("T")
 
@@ -69,6 +71,8 @@ SAMPLE_SECONDS = 10.0
 """For looks at other photographs, at one question."""
 PAINTED = 64
 """Masks of other photographs, of which some pixels are kept."""
+EMBEDDINGS = 16
+"""Photographs whose objects were clicked last, 4 MB each."""
 DESCRIBED_BYTES = 12
 """Of each parameter while a network is described: itself, a copy, and what is made of it on the way, in fp32."""
 MEMORY_SHARE = 0.5
@@ -96,6 +100,8 @@ class Models:
         self._loaded: OrderedDict = OrderedDict()
         self._seen: OrderedDict[Hashable, np.ndarray | None] = OrderedDict()
         self._samples: OrderedDict[Hashable, Samples | None] = OrderedDict()
+        self._clicked: OrderedDict[Hashable, MobileSam] = OrderedDict()
+        self._embeddings: OrderedDict[Hashable, Embedding] = OrderedDict()
 
     def predict(self, request: PredictRequest) -> CachedPrediction:
         """Predict, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
@@ -144,6 +150,16 @@ class Models:
                 others.append(_recall(self._samples, painted, PAINTED, partial(self._sample, request, other)))
         labels, confidence = grow_strokes(request.image, request.strokes, seen, [each for each in others if each])
         return CachedPrediction(labels, confidence, (), (), (time.perf_counter() - began) * 1000)
+
+    def find_object(self, request: ObjectRequest) -> np.ndarray | None:
+        """Return which pixels are the object that is meant, bool (H, W). Raises LabError where a file can't be read."""
+        from core.models.mobile_sam import load_mobile_sam
+
+        predictor_threads()
+        model = _recall(self._clicked, request.weights, 1, lambda: load_mobile_sam(request.weights))
+        key = (request.weights, request.image, request.revision)
+        embedding = _recall(self._embeddings, key, EMBEDDINGS, lambda: model.embed(read_image(request.image)))
+        return model.segment(embedding, request.prompts) if request.prompts else None
 
     def _sample(self, request: StrokesRequest, other: Painted) -> "Samples | None":
         """Return pixels under the strokes on another photograph; None where a file is gone, or they don't fit."""
@@ -246,6 +262,8 @@ def respond(request: Request, models: Models) -> Any:
                 return models.uncertainty(request)
             case StrokesRequest():
                 return models.strokes(request)
+            case ObjectRequest():
+                return models.find_object(request)
             case LayersRequest():
                 return models.layers(request)
             case ExplainRequest():

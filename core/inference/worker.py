@@ -26,6 +26,7 @@ from core.inference.batches import Upload, UploadBudget
 from core.inference.fair_queue import FairQueue, Ticket, outcome
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
+from core.models.prompts import Prompts
 from core.models.summary_cache import recall_summary
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT
@@ -118,6 +119,19 @@ class StrokesRequest:
     image: np.ndarray
     strokes: np.ndarray
     others: tuple[Painted, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectRequest:
+    """Tell which pixels of a photograph's file belong to the object that prompts mean; without prompts only look at it.
+
+    `revision` tells the file from its others, and `weights` are those of MobileSAM.
+    """
+
+    image: Path
+    revision: int
+    weights: Path
+    prompts: Prompts | None
 
 
 @dataclass(frozen=True)
@@ -218,6 +232,7 @@ Request = (
     PredictRequest
     | UncertaintyRequest
     | StrokesRequest
+    | ObjectRequest
     | DecodeRequest
     | BatchRequest
     | DescribeRequest
@@ -303,6 +318,19 @@ class InferenceWorker:
         """Label all of an image by strokes on it and on others, without waiting; see `core.inference.strokes`."""
         stamp = checkpoint_stamp(run, "best") if run else ""
         return self._networks.queue(user, StrokesRequest(run, "best", stamp, image, strokes, tuple(others)), slot)
+
+    def ask_object(
+        self, image: Path, weights: Path, prompts: Prompts | None, user: str = "", slot: Hashable = None
+    ) -> "Future[np.ndarray | None]":
+        """Tell which object of a photograph prompts mean, without waiting: bool (H, W), None without prompts.
+
+        Raises LabError where the photograph is gone.
+        """
+        try:
+            revision = image.stat().st_mtime_ns
+        except OSError:
+            raise LabError("This photograph is gone. Reload the page.") from None
+        return self._networks.queue(user, ObjectRequest(image, revision, weights, prompts), slot)
 
     def decode(self, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> np.ndarray:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""

@@ -2,7 +2,8 @@
 
 A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job,
 core.export.job, core.hub.job, core.data.preparation, core.data.unpacking_job, core.data.download_job,
-core.inference.pseudo_label_job, core.evaluation.soup_job, core.training.probe.job. Everything else goes through
+core.inference.pseudo_label_job, core.evaluation.soup_job, core.training.probe.job,
+core.models.mobile_sam_job. Everything else goes through
 `latest`, `stop` and `is_stopping` below. The table names its work by import path and imports none of it, so that
 neither the server nor a page loads torch.
 
@@ -89,7 +90,7 @@ JOBS: dict[str, JobKind] = {
     ),
     "lr-finder": JobKind(
         "The search for a learning rate",
-        "core.training.probe.job:climb",
+        "core.training.probe.job:run_range_test",
         "Nothing is suggested from a part of the curve.",
         for_each_person=True,
         ends_while_silent=True,
@@ -99,6 +100,13 @@ JOBS: dict[str, JobKind] = {
         "core.data.download_job:download_packages",
         "What has been fetched is kept: start again, and it goes on from there.",
         unit="bytes",
+    ),
+    "mobile-sam": JobKind(
+        "Getting MobileSAM",
+        "core.models.mobile_sam_job:fetch",
+        "It isn't here yet; start again.",
+        unit="bytes",
+        ends_while_silent=True,
     ),
     "push": JobKind(
         "Sharing the run",

@@ -113,6 +113,14 @@ def hub_revision(repo: str) -> str | None:
         return None
 
 
+def cached_weights(repo: str) -> Path | None:
+    """Return the weights of a repository in the local Hub cache, the newest that were looked up there; None where
+    there are none.
+    """
+    revision = _cached_revision(repo)
+    return _cached_file(repo, revision) if revision else None
+
+
 def _cached_revision(repo: str) -> str | None:
     main = huggingface_hub.try_to_load_from_cache(repo, HUB_FILE)
     if isinstance(main, str):

@@ -42,7 +42,7 @@ def try_out(request: Values, progress: ProgressCallback) -> Iterator[Values]:
         yield {"outcomes": outcomes}
 
 
-def climb(request: Values, progress: ProgressCallback) -> Iterator[Values]:
+def run_range_test(request: Values, progress: ProgressCallback) -> Iterator[Values]:
     """Yield the points of the range test so far, after each. Raises LabError as `find_lr` says."""
     config = read_config(json.loads(request["config"]))
     progress(f"The learning rate of {config.model.title} climbs", 0, STEPS)
