@@ -1,7 +1,8 @@
 """What an hour of labelling is worth: ways to label the same photographs, by the minutes they take and what a network
 learns from them.
 
-    python benchmarks/labelling.py [--root ../shared/data/cityscapes] [--frames 30] [--steps 200] [--seeds 3]
+    python benchmarks/labelling.py [--root ../shared/data/cityscapes] [--frames 30] [--steps 200] [--seeds 0 1 2]
+        [--ways polygons objects ...]
 
 Half an hour a seed and more. An annotator who knows the truth labels some photographs of a data set in each way, and a
 network is trained from the same start for as many steps on what was labelled, and scored on all validation frames.
@@ -18,6 +19,9 @@ regions that it parts. Nothing is counted for looking, for waiting, or for what 
     ..., the rest follows        where these, colours and the network of these are sure of it (`core.inference.strokes`)
     ..., corrected               five clicks more a photograph, each on the largest piece that would be labelled wrongly
     strokes                      one a class and photograph, along the largest piece of it
+    objects, one                 a click on the largest piece of each class, as MobileSAM takes it; where that is wrong
+                                 two clicks more at most, and else nothing
+    objects, five                so many pieces of each class
 
 The lines are a table: the way, photographs, minutes, and mean IoU by seed; then the share of the minutes in which
 polygons at random teach as much, by a line between their points. The last line is the least of these, among ways that
@@ -34,7 +38,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -51,8 +55,13 @@ from core.inference.predictor import Predictor
 from core.inference.strokes import MAX_OTHERS, grow_strokes, sample_strokes, working_size
 from core.labelling.superpixels import find_superpixels
 from core.labels import IGNORED
+from core.models.mobile_sam_job import mobile_sam_weights
+from core.models.prompts import Prompts
 from core.runs.metrics_log import evaluations
 from core.synthetic import write_streets
+
+if TYPE_CHECKING:
+    from core.models.mobile_sam import MobileSam
 
 FIRST_CLICK, NEXT_CLICK, STROKE = 2.4, 0.9, 10.9
 """Seconds."""
@@ -67,6 +76,10 @@ NEARLY = 0.9
 FIRST = 5
 """Photographs labelled before a network can be asked."""
 CORRECTIONS = 5
+OBJECT_CLICKS = 3
+"""Clicks on one object, at most."""
+MIN_OBJECT = 32
+"""Pixels of a piece that is clicked as an object."""
 SURE = 0.8
 """Confidence, 0..1, from which what follows from strokes is learned."""
 
@@ -136,6 +149,35 @@ def pieces_of(numbers: np.ndarray) -> np.ndarray:
         pieces[ids > 0] = ids[ids > 0] + count - 1
         count += found - 1
     return pieces
+
+
+def click_objects(image: np.ndarray, target: np.ndarray, count: int, model: "MobileSam") -> Labelled:
+    """Label so many pieces of each class, the largest, each by a click on it and where need be some beside it."""
+    pieces = []
+    for class_id in np.unique(target[target != IGNORED]):
+        _, ids, stats, _ = cv2.connectedComponentsWithStats((target == class_id).astype(np.uint8), connectivity=4)
+        largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:count]
+        areas = [(int(stats[number, cv2.CC_STAT_AREA]), int(class_id), ids == number) for number in largest]
+        pieces += [piece for piece in areas if piece[0] >= MIN_OBJECT]
+    embedding = model.embed(image)
+    mask, seconds = np.full_like(target, IGNORED), 0.0
+    for _, class_id, piece in sorted(pieces, key=lambda each: -each[0]):
+        if (mask[piece] == class_id).mean() >= NEARLY:
+            continue  # an object that was clicked before has it
+        points, is_in = [deepest(piece)], [True]
+        seconds += FIRST_CLICK
+        for number in range(OBJECT_CLICKS):
+            places = tuple(((column + 0.5) / mask.shape[1], (row + 0.5) / mask.shape[0]) for row, column in points)
+            covered = model.segment(embedding, Prompts(places, tuple(is_in)))
+            wrong = covered & (target != class_id) & (target != IGNORED)
+            if wrong.sum() <= (1 - NEARLY) * covered.sum():
+                mask = np.where(covered, np.uint8(class_id), mask)
+                break
+            if number + 1 < OBJECT_CLICKS:
+                points.append(deepest(wrong))
+                is_in.append(False)
+                seconds += NEXT_CLICK
+    return Labelled(mask, seconds)
 
 
 def deepest(region: np.ndarray) -> tuple[int, int]:
@@ -208,8 +250,11 @@ def correct(
 class Contest:
     """The photographs of one seed, and the networks that learn from what is labelled on them."""
 
-    def __init__(self, dataset: Dataset, frames: int, steps: int, seed: int, folder: Path) -> None:
-        """Choose photographs at random; data and runs are written into a folder."""
+    def __init__(
+        self, dataset: Dataset, frames: int, steps: int, seed: int, folder: Path, ways: Sequence[str] = ()
+    ) -> None:
+        """Choose photographs at random; data and runs are written into a folder. Of the ways only some, where named."""
+        self._ways = ways
         self._dataset, self._steps, self._seed, self._folder = dataset, steps, seed, folder
         self._rng = np.random.default_rng(seed)
         chosen = self._rng.choice(len(dataset.train), min(frames, len(dataset.train)), replace=False)
@@ -219,6 +264,17 @@ class Contest:
 
     def results(self) -> Iterator[Result]:
         """Label in every way, and train on each; yields as they come."""
+        parts = {
+            "polygons": self._polygons,
+            "strokes": self._strokes,
+            "superpixels": self._superpixels,
+            "objects": self._objects,
+        }
+        for way, part in parts.items():
+            if not self._ways or way in self._ways:
+                yield from part()
+
+    def _polygons(self) -> Iterator[Result]:
         everything = range(len(self._images))
         polygons = [draw_polygons(target) for target in self._targets]
         budgets = sorted({count for count in (FIRST, 10, 20, len(polygons)) if count <= len(polygons)})
@@ -231,23 +287,47 @@ class Contest:
         unsure = [*everything[:FIRST], *sorted(everything[FIRST:], key=sureness.__getitem__)]
         for count in budgets[1:-1]:
             yield self._learn("polygons, least sure first", polygons, unsure[:count])[0]
-        yield self._learn("strokes", [stroke(target) for target in self._targets], everything)[0]
-        yield self._learn("superpixels, one", self._clicks(1), everything)[0]
 
+    def _strokes(self) -> Iterator[Result]:
+        yield self._learn("strokes", [stroke(target) for target in self._targets], range(len(self._images)))[0]
+
+    def _superpixels(self) -> Iterator[Result]:
+        everything = range(len(self._images))
+        yield self._learn("superpixels, one", self._clicks(1), everything)[0]
         clicks = self._clicks(5)
         result, network = self._learn("superpixels, five", clicks, everything)
         yield result
         follows = self._follows(clicks, network)
-        sure = [
-            Labelled(np.where(is_sure, labels, IGNORED).astype(np.uint8), each.seconds)
-            for (labels, is_sure), each in zip(follows, clicks, strict=True)
-        ]
-        yield self._learn("superpixels, five, the rest follows", sure, everything)[0]
+        yield self._learn("superpixels, five, the rest follows", self._sure(follows, clicks), everything)[0]
         corrected = [
             correct(image, each, labels, target, self._rng)
             for image, each, (labels, _), target in zip(self._images, clicks, follows, self._targets, strict=True)
         ]
         yield self._learn("superpixels, five, corrected", corrected, everything)[0]
+
+    def _objects(self) -> Iterator[Result]:
+        weights = mobile_sam_weights()
+        if weights is None:
+            return
+        from core.models.mobile_sam import load_mobile_sam
+
+        model, everything = load_mobile_sam(weights), range(len(self._images))
+        for count, word in ((1, "one"), (5, "five")):
+            clicks = [
+                click_objects(image, target, count, model)
+                for image, target in zip(self._images, self._targets, strict=True)
+            ]
+            result, network = self._learn(f"objects, {word}", clicks, everything)
+            yield result
+            follows = self._follows(clicks, network)
+            yield self._learn(f"objects, {word}, the rest follows", self._sure(follows, clicks), everything)[0]
+
+    def _sure(self, follows: Sequence[tuple[np.ndarray, np.ndarray]], labelled: Sequence[Labelled]) -> list[Labelled]:
+        """Return what follows where that is sure, at no more effort."""
+        return [
+            Labelled(np.where(is_sure, labels, IGNORED).astype(np.uint8), each.seconds)
+            for (labels, is_sure), each in zip(follows, labelled, strict=True)
+        ]
 
     def _clicks(self, count: int) -> list[Labelled]:
         return [
@@ -339,6 +419,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ways", nargs="+", default=[], help="polygons, strokes, superpixels, objects; all without it")
     options = parser.parse_args()
     if (SHARED / "weights").is_dir():
         os.environ.setdefault("SEGLAB_WEIGHTS", str(SHARED / "weights"))
@@ -351,7 +432,7 @@ def main() -> None:
         os.environ["SEGLAB_DATA_ROOTS"] = str(root)
         dataset = open_dataset(read_config({"dataset": {"name": "cityscapes", "root": str(root)}}).dataset)
         for seed in options.seeds:
-            contest = Contest(dataset, options.frames, options.steps, seed, folder / str(seed))
+            contest = Contest(dataset, options.frames, options.steps, seed, folder / str(seed), options.ways)
             for result in contest.results():
                 found.setdefault((result.way, result.frames), []).append(result)
                 effort = f"{result.frames} photographs, {result.minutes:.0f} minutes"

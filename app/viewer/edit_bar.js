@@ -21,7 +21,7 @@ export class EditBar {
     this.size = make("input", "", { type: "range", min: "0", max: "100", "aria-label": "Size of the brush" });
     this.size.addEventListener("input", () => editor.setRadius(0.5 * 400 ** (Number(this.size.value) / 100)));
     this.sizeText = make("output", "figure");
-    const size = make("label", "opacity", { title: "Size of the brush (, and .)" }, this.size, this.sizeText);
+    this.sizes = make("label", "opacity", { title: "Size of the brush (, and .)" }, this.size, this.sizeText);
     const sure = makeSelect("if sure", "How sure a network must be for its answer to be taken", (value) => {
       this.leastSure = Number(value);
     });
@@ -33,7 +33,7 @@ export class EditBar {
     this.redo = makeButton("Redo", "Redo (Ctrl+Shift+Z)", () => editor.redo());
     const undo = make("div", "looks", { role: "group", "aria-label": "Undo, redo, clean" }, this.undo, this.redo, clean);
     this.state = make("output", "edit-state", { role: "status" });
-    const row = make("div", "edit-tools", {}, tools, size, this.network, undo, this.state);
+    const row = make("div", "edit-tools", {}, tools, this.sizes, this.network, undo, this.state);
     const label = { role: "toolbar", "aria-label": "Painting" };
     this.element = make("div", "edit-bar", label, row, this.classes);
     this.element.hidden = true;
@@ -56,6 +56,7 @@ export class EditBar {
     this.sizeText.textContent = `${Math.max(1, Math.round(2 * editor.radius))} px`;
     const buttonOf = (tool) => this.tools.find(({ name }) => name === tool).button;
     const [takes, superpixel, object] = ["take", "superpixel", "object"].map(buttonOf);
+    this.sizes.hidden = !["brush", "eraser"].includes(editor.tool);
     this.network.hidden = takes.hidden = !editor.hasNetwork;
     superpixel.hidden = !editor.superpixels;
     object.hidden = !editor.edit.objects;

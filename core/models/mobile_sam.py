@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import timm
 import torch
@@ -29,6 +30,8 @@ STRIDE = 16
 CHANNELS = 256
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet, on the scale 0..255."""
+SPECK = 0.01
+"""Of an object, what is smaller than that share is none of its holes or pieces."""
 
 NAMES = (
     (r"^image_encoder\.patch_embed\.seq\.0\.", "encoder.patch_embed.conv1."),
@@ -128,7 +131,7 @@ class MobileSam(nn.Module):
         )
         best = logits[:, 0, int(expected[0, 0].argmax())][:, None]
         best = F.interpolate(best, (rows * STRIDE, columns * STRIDE), mode="bilinear")[..., :height, :width]
-        return (F.interpolate(best, embedding.size, mode="bilinear")[0, 0] > 0).numpy()
+        return without_specks((F.interpolate(best, embedding.size, mode="bilinear")[0, 0] > 0).numpy())
 
     def _positions(self) -> torch.Tensor:
         """Return what stands for the place of each cell, float32 (1, 256, 64, 64)."""
@@ -136,6 +139,17 @@ class MobileSam(nn.Module):
         middles = (torch.arange(cells) + 0.5) / cells
         rows, columns = torch.meshgrid(middles, middles, indexing="ij")
         return self.prompts.shared_embedding(torch.stack([columns, rows], dim=-1)).permute(2, 0, 1)[None]
+
+
+def without_specks(mask: np.ndarray) -> np.ndarray:
+    """Return a mask, bool (H, W), without holes and pieces that are small beside it."""
+    least = SPECK * mask.sum()
+    for value in (False, True):
+        _, pieces, statistics, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=4)
+        is_small = statistics[:, cv2.CC_STAT_AREA] < least
+        is_small[0] = False  # all that isn't of this value
+        mask = mask ^ is_small[pieces]
+    return mask
 
 
 def load_mobile_sam(path: Path) -> MobileSam:
