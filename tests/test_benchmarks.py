@@ -124,6 +124,21 @@ def test_an_annotator_takes_as_long_as_was_published_and_paints_what_is_true():
     rows, columns = np.nonzero(stroked.mask == 1)
     assert np.ptp(rows) >= 15 and np.ptp(columns) >= 25, "from one end to the other"
 
+    class Model:
+        """Takes a piece of the picture's colour for an object; at first, with what lies to its left."""
+
+        def embed(self, image):
+            return image
+
+        def segment(self, image, prompts):
+            points = [(int(v * 60), int(u * 80)) for u, v in prompts.points]
+            covered = image[..., 0] == image[..., 0][points[0]]
+            return covered | (np.arange(80) < points[0][1])[None] if len(points) == 1 else covered
+
+    objects = namespace["click_objects"](image, target, 5, Model())
+    assert np.array_equal(objects.mask[:, :78], target[:, :78])
+    assert objects.seconds == pytest.approx(2 * (2.4 + 0.9)), "each took a click beside it"
+
     wrong = np.zeros_like(target)
     corrected = namespace["correct"](image, stroked, wrong, target, rng)
     assert corrected.seconds == stroked.seconds + 2.4 and (corrected.mask == 1).sum() > (stroked.mask == 1).sum()

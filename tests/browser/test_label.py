@@ -184,6 +184,45 @@ def test_superpixels_are_painted_one_by_one_and_corners_go_to_edges(page, url: s
     assert read_mask(open_label_set(label_set.slug), frame).changes > 3
 
 
+def test_a_click_labels_an_object_and_shift_corrects_it(
+    page, url: str, label_set: LabelSet, environment: dict[str, str], shared: Path
+) -> None:
+    weights = Path(environment["SEGLAB_WEIGHTS"])
+    weights.mkdir(exist_ok=True)
+    (weights / "mobile_sam.safetensors").symlink_to(shared / "weights" / "mobile_sam_fp16.safetensors")
+    patches = opened(page, url, label_set)
+
+    def ask(act) -> None:
+        with page.expect_response(lambda response: "/lab/object/" in response.url, timeout=60_000) as answer:
+            act()
+        assert answer.value.ok
+        page.wait_for_timeout(300)
+        wait_saved(page)
+
+    scene = draw_scene(0, 0, size=SIZE)
+    road = scene.label_ids == 7
+    ask(lambda: page.get_by_role("button", name="Object").click())
+    assert not (on_disk(label_set) != 255).any(), "a look paints nothing"
+    ask(lambda: page.mouse.click(*place(page, 0.5, 0.8)))
+    first = on_disk(label_set)
+    assert np.array_equal(first, replayed(patches))
+    assert ((first == 0) & road).sum() > 0.5 * (first == 0).sum() > 0, "most of what was clicked is road"
+
+    page.keyboard.press("3")
+    ask(lambda: page.mouse.click(*place(page, 0.5, 0.05)))
+    both = on_disk(label_set)
+    assert (both == 2).any() and ((both == 0) == (first == 0))[both != 2].all(), "another object, the first one stays"
+
+    page.keyboard.down("Shift")
+    ask(lambda: page.mouse.click(*place(page, 0.1, 0.05)))
+    page.keyboard.up("Shift")
+    assert on_disk(label_set)[6, 25] == 2 or np.array_equal(on_disk(label_set) == 0, first == 0)
+    for _ in range(3):
+        page.keyboard.press("Control+z")
+    wait_saved(page)
+    assert (on_disk(label_set) == 255).all()
+
+
 def test_a_mask_that_was_changed_elsewhere_is_told_and_both_are_kept(page, url: str, label_set: LabelSet) -> None:
     from core.labelling.masks import change_mask
 
