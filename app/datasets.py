@@ -13,8 +13,9 @@ import streamlit as st
 from app.folder_picker import folder_picker, offer_folders
 from app.preparing import begin, show_preparation
 from app.widgets import empty_state
-from core.auth import require_write
+from core.auth import is_read_only, require_write
 from core.config import OWN, DatasetConfig, fields_of, read_config
+from core.data.annotations.masks import UnpaintedError, painting_at_most
 from core.data.bands import tiff_layout
 from core.data.class_table import save_class_table, space_of
 from core.data.dataset import (
@@ -52,6 +53,8 @@ A_FEW = 24
 MAX_LOOKED_AT = 1000
 """The same where one is to be proposed: fewer pairs may miss a rare class."""
 MAX_LISTED = 2000
+PAINTED_AT_ONCE = 200
+"""Label maps for which a page waits, some seconds: more are painted by a job."""
 
 SPLIT_LABELS = {
     "train": "Training",
@@ -162,6 +165,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     The page then says why and offers the next step.
 
     Raises:
+        UnpaintedError: its labels have to be painted first, see `paint_first`.
         LabError: the folder isn't there or holds no pairs, or the class table doesn't make sense.
     """
     source = SOURCES[values["name"]]
@@ -196,6 +200,21 @@ def opened(values: dict[str, Any]) -> Dataset | None:
                 )
         return None
     return open_again(config)
+
+
+def paint_first(values: dict[str, Any], error: UnpaintedError) -> None:
+    """Have the labels of a folder painted, as a job, where that takes too long for a page; it is opened at the end."""
+    config = read_config({"dataset": values}).dataset
+    key = f"painting-{config.root}"
+    if not is_read_only() and key not in st.session_state:
+        st.session_state[key] = True  # by itself once: one that was stopped or failed is begun again by the button
+        begin("paint", config)
+        st.rerun()
+    if not show_preparation("paint"):
+        empty_state("The labels aren't painted yet", str(error))
+        st.button(
+            "Paint the labels", icon=":material/brush:", on_click=begin, args=("paint", config), key="paint-labels"
+        )
 
 
 def frame_size(values: dict[str, Any]) -> dict[str, int]:
@@ -265,7 +284,8 @@ def open_again(config: DatasetConfig, with_test: bool = False) -> Dataset:
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")
 def _open(config: str, with_test: bool) -> Dataset:
-    return open_dataset(DatasetConfig.model_validate_json(config), with_test)
+    with painting_at_most(PAINTED_AT_ONCE):
+        return open_dataset(DatasetConfig.model_validate_json(config), with_test)
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")
@@ -275,7 +295,8 @@ def _fitting_size(config: str) -> tuple[int, int]:
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")
 def _find(config_json: str) -> SplitDataset:
-    return SplitDataset(*find_splits(DatasetConfig.model_validate_json(config_json)))
+    with painting_at_most(PAINTED_AT_ONCE):
+        return SplitDataset(*find_splits(DatasetConfig.model_validate_json(config_json)))
 
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Looking into the folder")
@@ -283,7 +304,8 @@ def _summarize_folder(config_json: str) -> FolderSummary:
     config = DatasetConfig.model_validate_json(config_json)
     source = SOURCES[config.name]
     root = source.root(config.root)
-    splits = source.find_splits(root, config)
+    with painting_at_most(PAINTED_AT_ONCE):
+        splits = source.find_splits(root, config)
     labelled = [frame for frames in splits.values() for frame in frames if frame.labels]
     frames = spread(labelled, SHOWN)
     try:

@@ -25,6 +25,7 @@ from app.datasets import (
     frame_size,
     is_here,
     opened,
+    paint_first,
     save_classes,
 )
 from app.download_panel import download_panel
@@ -40,6 +41,7 @@ from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state
 from core.auth import current_user
 from core.config import DatasetConfig, TrainingConfig, read_config
+from core.data.annotations.masks import UnpaintedError
 from core.data.cache import Kind, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
 from core.data.dataset import Dataset, spread
@@ -672,6 +674,9 @@ try:
     config = read_config({"dataset": values}).dataset if named and values["classes"] else None
     is_explained = bool(config) and source.group == "folder" and folder_card(config)
     dataset = opened(values)
+except UnpaintedError as error:
+    paint_first(values, error)
+    st.stop()
 except LabError as error:
     if config is None or not is_explained:
         failed_state(error)  # and go on: the doctor knows more

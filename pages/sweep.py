@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.datasets import choose_dataset, opened
+from app.datasets import choose_dataset, opened, paint_first
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, fields_form, names_in
 from app.html import joined
@@ -15,6 +15,7 @@ from app.widgets import RUN_COLORS, failed_state, status_card
 from core import runner
 from core.auth import may_change, read_owner
 from core.config import choices_of, setting_of
+from core.data.annotations.masks import UnpaintedError
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
@@ -205,6 +206,8 @@ def new_sweep() -> None:
                 f"{frames} frames to learn from, {len(dataset.val)} to score on, in"
                 f" {escape_markdown(str(dataset.root))}."
             )
+    except UnpaintedError as error:
+        paint_first(data, error)
     except LabError as error:
         failed_state(error)
     st.subheader("2 Network")

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 from markupsafe import Markup
 
-from app.datasets import choose_dataset, frame_size, opened, summarize_folder
+from app.datasets import choose_dataset, frame_size, opened, paint_first, summarize_folder
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import (
@@ -34,6 +34,7 @@ from core.config import (
     setting_of,
     with_preset,
 )
+from core.data.annotations.masks import UnpaintedError
 from core.data.dataset import Dataset, spread
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -299,6 +300,8 @@ with what:
     else:
         try:
             dataset = opened(dataset_values)
+        except UnpaintedError as error:
+            paint_first(dataset_values, error)
         except LabError as error:
             failed_state(error)  # and go on: the rest of the form must not be lost
             if dataset_values.get("root"):

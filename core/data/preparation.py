@@ -1,10 +1,11 @@
-"""Preparing data as a job: drawing streets, examining a folder, counting its classes, keeping its frames decoded."""
+"""Preparing data as a job: drawing streets, painting label maps, examining, counting, keeping frames decoded."""
 
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from core.config import DatasetConfig
+from core.data.annotations.masks import telling_of_painting
 from core.data.cache import build_cache
 from core.data.dataset import find_splits, generate_dataset
 from core.data.doctor import Report, examine
@@ -14,9 +15,10 @@ from core.jobs import kinds
 from core.jobs.engine import Job, Values
 from core.progress import ProgressCallback
 
-Task = Literal["draw", "examine", "count", "cache"]
+Task = Literal["draw", "paint", "examine", "count", "cache"]
 TASKS: dict[Task, str] = {
     "draw": "Drawing street scenes",
+    "paint": "Painting the labels",
     "examine": "Examining the frames",
     "count": "Counting the classes",
     "cache": "Keeping decoded frames",
@@ -53,6 +55,9 @@ def prepare(request: Values, progress: ProgressCallback) -> Values:
     match request["task"]:
         case "draw":
             generate_dataset(config, step)
+        case "paint":
+            with telling_of_painting(step):
+                find_splits(config)
         case "examine":
             report = examine(
                 SOURCES[config.name].root(config.root),

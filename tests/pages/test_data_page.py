@@ -70,6 +70,24 @@ def opened(name: str = "streets", root: Path | None = None, page: str = "data", 
     return app.run().switch_page(f"../pages/{page}.py").run()
 
 
+def test_labels_that_take_long_to_paint_are_painted_by_a_job(lab_folders, monkeypatch) -> None:
+    root = lab_folders.other / "shapes"
+    root.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(root / f"f{number}.png"), np.full((64, 128, 3), 60 * number, np.uint8))
+        square = {"label": "road", "points": [[0, 32], [127, 32], [127, 63], [0, 63]], "shape_type": "polygon"}
+        file = {"version": "5.5.0", "shapes": [square], "imagePath": f"f{number}.png", "imageHeight": 64}
+        (root / f"f{number}.json").write_text(json.dumps({**file, "imageWidth": 128}))
+    monkeypatch.setattr("app.datasets.PAINTED_AT_ONCE", 3)
+    monkeypatch.setattr("app.preparing.start_preparation", lambda *_: (_ for _ in ()).throw(LabError("No disk.")))
+    app = opened("folder", root)
+    assert not app.exception and "The labels of 4 photographs" in text_of(app) and "No disk." in text_of(app)
+    monkeypatch.setattr("app.preparing.start_preparation", start_preparation)
+    app.button(key="paint-labels").click().run()
+    assert not app.exception and "4 photographs with masks" in text_of(app)
+    assert "painted yet" not in text_of(opened("folder", root, page="train"))
+
+
 def text_of(app: AppTest) -> str:
     """Everything the page says."""
     kinds = (app.title, app.subheader, app.caption, app.markdown, app.error, app.code)

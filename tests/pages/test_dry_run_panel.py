@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,8 +12,7 @@ from app.forms import PENDING
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.jobs import engine
-from core.jobs.engine import run_job
-from core.jobs.kinds import jobs_folder, latest, load_work
+from core.jobs.kinds import jobs_folder, latest
 from core.runs.metrics_log import MetricsLog
 from core.training.probe import job as probe_job
 from core.training.probe.dry_run import Cost, DryRun, Problem
@@ -57,12 +55,9 @@ def text_of(app: AppTest) -> str:
 
 
 @pytest.fixture
-def at_once(lab_folders, monkeypatch):
-    """Jobs whose work is done before their start returns, with a `dry_run` or a `find_lr` in place of the lab's."""
+def at_once(lab_folders, jobs_at_once, monkeypatch):
+    """Puts something in place of the lab's `dry_run` or `find_lr`, whose jobs are done before their start returns."""
     monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
-    monkeypatch.setattr(
-        engine, "start_detached", lambda command, *_: run_job(Path(command[-1]), load_work(command[-2]), 0)
-    )
     return lambda name, work: monkeypatch.setattr(probe_job, name, work)
 
 

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,12 +30,41 @@ from core.errors import LabError
 from core.files import new_folder, parse_json
 from core.labels import IGNORED, LabelSpace
 from core.paths import cache_folder
+from core.progress import CountCallback
 from core.text import one_line
 
 VERSION = 1
 """Of what is painted; another one paints anew."""
 IGNORE = "__ignore__"
 MAX_NAMED = 20
+
+
+class UnpaintedError(LabError):
+    """The label maps of a folder aren't painted yet, and are too many for now."""
+
+
+_at_once: ContextVar[int | None] = ContextVar("at_once", default=None)
+_progress: ContextVar[CountCallback | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def painting_at_most(count: int) -> Iterator[None]:
+    """Refuse to paint more label maps than that in what is done within: a page can't wait for them."""
+    token = _at_once.set(count)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
+@contextmanager
+def telling_of_painting(progress: CountCallback) -> Iterator[None]:
+    """Tell how many label maps are painted, of how many photographs, in what is done within."""
+    token = _progress.set(progress)
+    try:
+        yield
+    finally:
+        _progress.reset(token)
 
 
 @dataclass
@@ -94,6 +124,7 @@ def paint_folder(
         None where no file holds labels of any of `FORMATS`.
 
     Raises:
+        UnpaintedError: that would take long, and `painting_at_most` forbids it.
         LabError: a file is broken, fits no photograph or several, or the cache can't be written.
     """
     try:
@@ -174,6 +205,7 @@ class _Painter:
         self.root, self.table, self.order, self.draft, self.folder = root, table, order, draft, folder
         self.result = PaintedFolder()
         self.listed_by: dict[Path, Path] = {}  # photographs, and the annotation file of each
+        self.num_images = len(images)
         self.by_name: dict[str, list[FolderFile]] = defaultdict(list)
         for image in images:
             for name in {same_name(image.path.name), same_name(image.path.stem)}:
@@ -182,6 +214,12 @@ class _Painter:
     def paint(self, files: Sequence[FolderFile], masks: Mapping[Path, Sequence[BinaryMask]]) -> PaintedFolder | None:
         """Paint what the files describe and the masks cover; None where they describe nothing."""
         formats, stated = _recognise(files)
+        at_once = _at_once.get()
+        if at_once is not None and self.num_images > at_once and (formats or masks):
+            raise UnpaintedError(
+                f"The labels of {self.num_images:,} photographs are shapes or masks of single objects. They are painted"
+                " into label maps once, before the folder is opened."
+            )
         labels = sorted({mask.label for group in masks.values() for mask in group} - {""})
         order = [*self.order, *(name for names in stated.values() for name in names), *labels]
         ids = _Ids(self.table, order)
@@ -255,6 +293,8 @@ class _Painter:
         Image.fromarray(_palette(self.table)[values] if in_colors else values).save(path, compress_level=1)
         result.formats += [title] * (title not in result.formats)
         result.masks[name] = (str(self.folder / f"{name}.png"), split)
+        if progress := _progress.get():
+            progress(len(result.masks), self.num_images)
         result.shapes += len(annotation.shapes) - len(hidden)
         result.num_hidden += len(hidden)
         for shape in hidden[: MAX_NAMED - len(result.hidden)]:
