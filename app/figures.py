@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.config import TrainingConfig
 from core.escaping import escape_plotly
+from core.text import shorten
 from core.training.probe.lr_finder import LrPoint
 from core.training.schedule import lr_scale
 
@@ -27,6 +29,18 @@ _FADED = 0.45
 _FEW = 8
 """So many different values get a place each, at even distances; more are drawn to scale."""
 _TICKS = 4
+MAX_LABEL = 24
+"""Letters of a class's name beside an axis."""
+MAX_COLUMNS = 40
+"""More classes side by side are too narrow for their names."""
+
+
+def class_axis(names: Sequence[str], are_columns: bool = False) -> dict[str, Any]:
+    """Return what an axis of classes says: long names are cut there, and whole under the pointer; columns that are too
+    many to be read say nothing.
+    """
+    long = {escape_plotly(name): escape_plotly(shorten(name, MAX_LABEL)) for name in names if len(name) > MAX_LABEL}
+    return {"labelalias": long, "showticklabels": not are_columns or len(names) <= MAX_COLUMNS}
 
 
 def class_shares_figure(
@@ -67,7 +81,7 @@ def class_shares_figure(
         height=(10 + 12 * len(groups)) * len(class_names) + 40,
         margin={"l": 0, "r": 60, "t": 8, "b": 24},
         xaxis={"visible": False, "fixedrange": True},
-        yaxis={"type": "category", "fixedrange": True, "ticklabelstandoff": 6},
+        yaxis={"type": "category", "fixedrange": True, "ticklabelstandoff": 6} | class_axis(class_names),
         bargap=0.35,
         bargroupgap=0.1,
         showlegend=False,
@@ -102,8 +116,8 @@ def cooccurrence_figure(class_names: Sequence[str], shares: Sequence[Sequence[fl
     figure.update_layout(
         height=22 * len(class_names) + 120,
         margin={"l": 0, "r": 8, "t": 8, "b": 8},
-        xaxis=labels | {"side": "top", "tickangle": -55},
-        yaxis=labels | {"autorange": "reversed"},
+        xaxis=labels | {"side": "top", "tickangle": -55} | class_axis(class_names, are_columns=True),
+        yaxis=labels | {"autorange": "reversed"} | class_axis(class_names),
     )
     return figure
 

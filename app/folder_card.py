@@ -89,7 +89,7 @@ def _lines(summary: FolderSummary) -> Markup:
     }
     lines = joined(Markup("<dt>{}</dt><dd>{}</dd>").format(title, text) for title, text in rows.items() if text)
     chips = joined(Markup("<span>{}</span>").format(chip) for chip in _chips(summary))
-    seen = Markup('<div class="lab-seen"><dl>{}<dt>{}</dt><dd class="lab-chips">{}</dd></dl></div>')
+    seen = Markup('<div class="lab-seen"><dl>{}<dt>{}</dt><dd class="lab-chips" tabindex="0">{}</dd></dl></div>')
     return seen.format(lines, "Classes" if report.classes else "Proposed classes", chips)
 
 

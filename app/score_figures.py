@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.figures import ACCENT
+from app.figures import ACCENT, class_axis
 from core.escaping import escape_plotly
 from core.evaluation.bootstrap import Comparison
 from core.evaluation.metrics.calibration import Calibration
@@ -31,6 +31,7 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
         counts: int64 (R, C), pixels, to be read under the pointer.
     """
     known = np.nan_to_num(shares)
+    row_names, column_names = class_axis(rows), class_axis(columns, are_columns=True)
     rows, columns = list(map(escape_plotly, rows)), list(map(escape_plotly, columns))
     figure = go.Figure(
         go.Heatmap(
@@ -80,8 +81,10 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
             "showgrid": False,
             "tickmode": "linear",
             "range": [-0.5, len(columns) - 0.5],
-        },
-        yaxis={"type": "category", "showgrid": False, "tickmode": "linear", "range": [len(rows) - 0.5, -0.5]},
+        }
+        | column_names,
+        yaxis={"type": "category", "showgrid": False, "tickmode": "linear", "range": [len(rows) - 0.5, -0.5]}
+        | row_names,
     )
     return figure
 

@@ -49,8 +49,8 @@ def keep_lines(text: str) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun, "1 run" or "3 runs"."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
+    """Return a count with its noun, "1 run" or "3,000 runs"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def join_items(items: Sequence[str], last: str = "and") -> str:

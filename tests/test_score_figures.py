@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from app.figures import MAX_LABEL, cooccurrence_figure
 from app.frame_links import compare_address
 from app.leaderboard import upper_bound_text
 from app.score_figures import (
@@ -67,3 +68,14 @@ def test_a_link_to_compare_names_frame_runs_and_split():
     assert compare_address("a", ["r"], "train").endswith("&split=train")
     assert upper_bound_text(None, 8) == "" and upper_bound_text(1.0, 1) == "it scores single pixels"
     assert upper_bound_text(0.9, 8) == "against 90.0% for the truth itself in cells of 8 pixels"
+
+
+def test_long_and_many_names_of_classes_leave_room_for_what_they_name():
+    short, long = ["road", "sky"], [f"class {number} with a name that goes on and on" for number in range(60)]
+    for names in (short, long):
+        figure = cooccurrence_figure(names, np.eye(len(names)), (1, 2, 3))
+        labels = figure.layout.yaxis.labelalias or {}
+        shown = [labels.get(name, name) for name in figure.data[0].y]
+        assert list(figure.data[0].y) == names and max(map(len, shown)) <= MAX_LABEL + 3
+        assert figure.layout.xaxis.showticklabels == (names is short)
+    assert shown[7].startswith("class 7")

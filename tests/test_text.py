@@ -71,6 +71,7 @@ def test_a_duration_never_shows_sixty_of_anything(seconds, text):
 def test_shares_counts_and_lists():
     assert (format_percent(0.1234), format_percent(float("nan"))) == ("12.3%", "–")
     assert (plural(1, "run"), plural(0, "run"), plural(2, "class", "classes")) == ("1 run", "0 runs", "2 classes")
+    assert plural(12345, "frame") == "12,345 frames"
     assert [join_items(text) for text in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "",
         "a",

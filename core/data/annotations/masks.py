@@ -213,13 +213,14 @@ class _Painter:
 
     def paint(self, files: Sequence[FolderFile], masks: Mapping[Path, Sequence[BinaryMask]]) -> PaintedFolder | None:
         """Paint what the files describe and the masks cover; None where they describe nothing."""
-        formats, stated = _recognise(files)
         at_once = _at_once.get()
-        if at_once is not None and self.num_images > at_once and (formats or masks):
+        # The first file of labels is enough to know: to read all of them takes long as well.
+        if at_once is not None and self.num_images > at_once and (masks or any(map(_format_of, files))):
             raise UnpaintedError(
                 f"The labels of {self.num_images:,} photographs are shapes or masks of single objects. They are painted"
                 " into label maps once, before the folder is opened."
             )
+        formats, stated = _recognise(files)
         labels = sorted({mask.label for group in masks.values() for mask in group} - {""})
         order = [*self.order, *(name for names in stated.values() for name in names), *labels]
         ids = _Ids(self.table, order)
@@ -344,17 +345,23 @@ def _recognise(files: Sequence[FolderFile]) -> tuple[dict[Any, Format], dict[Pat
     formats: dict[Any, Format] = {}
     stated: dict[Path, list[str]] = {}
     for file in files:
-        content = load(file.path)
-        for label_format in FORMATS:
-            try:
-                names = label_format.recognise(content, file.path)
-            except BROKEN:
-                names = None
-            if names is not None:
-                formats[file] = label_format
-                stated |= {file.path: names} if names else {}
-                break
+        if recognised := _format_of(file):
+            formats[file], names = recognised
+            stated |= {file.path: names} if names else {}
     return formats, stated
+
+
+def _format_of(file: FolderFile) -> tuple[Format, list[str]] | None:
+    """Return the format of a file, and the class names that it states; None where it is of none."""
+    content = load(file.path)
+    for label_format in FORMATS:
+        try:
+            names = label_format.recognise(content, file.path)
+        except BROKEN:
+            names = None
+        if names is not None:
+            return label_format, names
+    return None
 
 
 def _nearest(stated: dict[Path, list[str]], file: FolderFile) -> list[str]:
