@@ -113,6 +113,21 @@ class LabelSpace:
             return self.lookup[values]
         return _color_table(self.from_colors)[pack_colors(values)]
 
+    def to_file(self, target: np.ndarray) -> np.ndarray:
+        """Return a target uint8 (H, W) as a label file holds it, ids uint8 (H, W) or colours uint8 (H, W, 3).
+
+        Raises ValueError where something is ignored and every id is of a class.
+        """
+        if self.by_color:
+            taken = dict(self.from_colors)
+            colors = {class_id: color for color, class_id in reversed(self.from_colors)}
+            free = next(color for color in ((n // 256, n % 256, 1) for n in range(2**16)) if color not in taken)
+            return np.array([colors.get(number, free) for number in range(256)], np.uint8)[target]
+        ids = {class_id: number for number, class_id in reversed(list(enumerate(self.from_ids)))}
+        if IGNORED not in ids and (target == IGNORED).any():
+            raise ValueError(f"{self.name} names every id")
+        return np.array([ids.get(number, ids.get(IGNORED, 0)) for number in range(256)], np.uint8)[target]
+
 
 def pack_colors(colors: np.ndarray) -> np.ndarray:
     """Return colours uint8 (..., 3) as one number each, int32 (...), red in the highest byte."""

@@ -190,6 +190,11 @@ def train_panel(
     if st.button("Use as data for training", icon=":material/database:", disabled=few, key="use-labelled"):
         st.session_state["dataset-name"], st.session_state["folder-root"] = "folder", str(label_set.root)
         st.switch_page("../pages/train.py")
+    if label_set.mends_data_set:
+        st.caption(
+            "To learn from the whole data set with these in place of its own labels, choose it on the page Train, and"
+            " there *Mended labels*."
+        )
 
 
 def train_on(label_set: LabelSet, start: Run | None) -> None:

@@ -39,6 +39,7 @@ from core.data.dataset import Dataset, spread
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
+from core.labelling.label_set import list_label_sets
 from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES
 from core.paths import runs_folder
@@ -87,11 +88,36 @@ def choose_masks(dataset: dict[str, Any]) -> dict[str, Any]:
             help=field.description,
             key="annotations",
         )
-    shown_apart = {"annotations", *(HOLDING_BACK if states_its_split(dataset) else ())}
+    values |= choose_corrections(dataset)
+    shown_apart = {"annotations", "corrections", *(HOLDING_BACK if states_its_split(dataset) else ())}
     rest = [each for each in names_in("dataset", "Masks") if each not in shown_apart]
     return values | fields_form(
         "dataset", rest, {}, "masks", {"dataset": {"name": name, "annotations": "fine"} | values}
     )
+
+
+def choose_corrections(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Offer the label sets in which labels of a data set were mended; returns the dataset field that names the chosen
+    one, nothing where there is none.
+    """
+    try:
+        root = str(SOURCES[dataset["name"]].root(dataset.get("root", "")))
+    except LabError:
+        return {}  # said where the data set is opened
+    mended = {str(each.root): each for each in list_label_sets() if each.mends == root and each.labelled}
+    if not mended:
+        return {}
+    field = fields_of("dataset")["corrections"]
+    chosen = st.selectbox(
+        field.title,
+        ["", *mended],
+        format_func=lambda path: (
+            f"{plural(len(mended[path].labelled), 'frame')} of {mended[path].title}" if path else "none"
+        ),
+        help=field.description,
+        key="corrections",
+    )
+    return {"corrections": chosen}
 
 
 def states_its_split(dataset: dict[str, Any]) -> bool:

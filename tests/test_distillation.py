@@ -233,7 +233,7 @@ def test_photographs_without_masks_are_learned_from_with_a_teacher_and_never_sco
         data = {"name": "folder", "root": str(half_labelled), "unlabelled": 2.0}
         return tiny_config(data, **{"teacher": "itself", "ema": 0.9, **values})
 
-    dataset = open_dataset(config().dataset, with_unlabelled=True)
+    dataset = open_dataset(config().dataset, for_training=True)
     assert (len(dataset.train), len(dataset.unlabelled), len(dataset.val)) == (3, 4, 1)
     assert all(frame.labels for frame in (*dataset.train, *dataset.val))
     assert sum(frame.weight for frame in dataset.unlabelled) == pytest.approx(2 * len(dataset.train))
@@ -273,7 +273,7 @@ def test_photographs_without_masks_need_a_teacher_and_to_be_there(
         (half_labelled / "images" / f"f{number}.png").unlink()
     config = tiny_config({"name": "folder", "root": str(half_labelled), "unlabelled": 1.0}, teacher="itself", ema=0.9)
     with pytest.raises(LabError, match="no photograph without a mask"):
-        open_dataset(config.dataset, with_unlabelled=True)
+        open_dataset(config.dataset, for_training=True)
     assert open_dataset(config.dataset).unlabelled == ()
     with pytest.raises(LabError, match="several processes"):
         tiny_config(teacher="itself", ema=0.9, num_processes=2)

@@ -562,7 +562,7 @@ def test_every_setting_is_used_by_some_run_or_said_elsewhere():
         {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
         {"model": {"family": "unet"}},
         {"model": {"family": "vit", "drop_path": 0.1, "patch_size": 8}, "training": {"layer_decay": 0.7, "encoder_lr_scale": 0.1, "half_size_share": 0.5}},
-        {"dataset": {"annotations": "fine+coarse", "max_train_samples": 5, "train_sample_seed": 1, "max_val_samples": 2, "cache": "jpeg"}},
+        {"dataset": {"annotations": "fine+coarse", "max_train_samples": 5, "train_sample_seed": 1, "max_val_samples": 2, "cache": "jpeg", "corrections": "/x/mended"}},
         {"dataset": {"name": "folder", "root": "/x", "bands": "4 3 2 1", "white_level": "4095", "folds": 3}},
         {"training": {"minutes": 0, "accumulate_grad_batches": 2, "stop_early": "miou", "num_processes": 2, "sync_batch_norm": True, "rotation": 5, "blur": 0.1, "vertical_flip": True, "rotate90": True, "elastic": 10}},
         {"training": {"rare_crops": 0.5, "copy_paste": 0.5, "optimizer": "sgd", "schedule": "step", "ema": 0.9, "label_smoothing": 0.1}},

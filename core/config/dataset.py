@@ -125,6 +125,15 @@ class DatasetConfig(Part):
         min_length=1,
         max_length=1000,
     )
+    corrections: str = field(
+        "",
+        "Mended labels",
+        "Folder of a label set in which labels of this data set were mended: these are learned from in their place."
+        " Frames to score on keep their own.",
+        group="Masks",
+        level="basic",
+        max_length=1000,
+    )
     val_fraction: float = field(
         0.2,
         "Held back for validation",

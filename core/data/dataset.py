@@ -9,6 +9,7 @@ import numpy as np
 
 from core.config import RGB, DatasetConfig, PixelFormat
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
+from core.data.corrections import corrected
 from core.data.decoding import read_image, read_labels, white_level
 from core.data.folder import annotated_space
 from core.data.frames import Frame
@@ -65,13 +66,14 @@ def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = 
     return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
-def open_dataset(config: DatasetConfig, with_test: bool = False, with_unlabelled: bool = False) -> Dataset:
+def open_dataset(config: DatasetConfig, with_test: bool = False, for_training: bool = False) -> Dataset:
     """Find the frames of a data set.
 
     Args:
         config: which data, from where, at which size.
         with_test: also find the frames of its test split.
-        with_unlabelled: also find those without labels that the config asks for; a training alone has a use for them.
+        for_training: with what concerns a training alone, as the config asks for it: frames without labels, and labels
+            that were mended.
 
     Raises:
         LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class
@@ -106,8 +108,11 @@ def open_dataset(config: DatasetConfig, with_test: bool = False, with_unlabelled
         from core.data.folds import take_fold  # it counts classes, which takes a data set
 
         dataset = take_fold(dataset, config.folds, config.fold)
+    if for_training and config.corrections:
+        mended = corrected(dataset.train, resolve_data_root(config.corrections), space)
+        dataset = replace(dataset, train=mended)
     learned = tuple(_part(dataset.train, config.max_train_samples, config.train_sample_seed))
-    takes_more = with_unlabelled and config.unlabelled > 0
+    takes_more = for_training and config.unlabelled > 0
     unlabelled = _unlabelled(source.find_splits(root, config), len(learned), config) if takes_more else ()
     return replace(
         dataset, train=learned, val=tuple(spread(dataset.val, config.max_val_samples)), unlabelled=unlabelled

@@ -22,6 +22,7 @@ from PIL import Image
 
 from core.auth import current_user, read_owner, require_write, write_owner
 from core.data.class_table import FILE_NAME, SHADES, color_of, read_class_table, write_rows
+from core.data.corrections import plain_letters, plain_name
 from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
@@ -85,6 +86,11 @@ class LabelSet:
         """Return where a frame's mask lies, or will. Raises LabError where there is no such frame."""
         self.image(frame)
         return self.root / "masks" / f"{frame}.png"
+
+    @property
+    def mends_data_set(self) -> bool:
+        """Whether labels of a data set are mended here."""
+        return Path(self.mends).is_absolute()
 
     @property
     def labelled(self) -> list[str]:
@@ -171,7 +177,7 @@ def mend_prediction(
     space = LabelSpace("own", tuple(class_names), tuple(colors), _own_ids(len(class_names)))
     label_set = _mending(f"pictures with the classes {space.digest}", "Mended pictures", space)
     digest = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
-    return _with_frame(label_set, f"{_stem(name)[-80:]}-{digest[:8]}", lambda: image, lambda: labels)
+    return _with_frame(label_set, f"{plain_letters(name)[-80:]}-{digest[:8]}", lambda: image, lambda: labels)
 
 
 def _mending(source: str, title: str, space: LabelSpace) -> LabelSet:
@@ -192,9 +198,7 @@ def _with_frame(
     split: str = "",
 ) -> tuple[LabelSet, str]:
     """Return a label set that has a frame of that name, with its labels, and what it is called there."""
-    stem = _stem(name)
-    if stem != name:  # another name may have become the same
-        stem = f"{stem[-90:]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    stem = plain_name(name)
     if stem not in label_set.images:
         check_disk_quota()
         labels = read_labels() if read_labels else None
@@ -219,16 +223,11 @@ def _create(title: str, images: Sequence[ImageSource], space: LabelSpace, marker
             for role in ("images", "masks"):
                 (draft / role).mkdir(parents=True)
             for number, (name, read) in enumerate(images):
-                _write_image(draft, f"{number:04d}-{_stem(name)}", read())
+                _write_image(draft, f"{number:04d}-{plain_letters(name)}", read())
             (draft / FILE_NAME).write_text(write_rows(space), encoding="utf-8")
             (draft / MARKER).write_text(json.dumps({"title": title, **marker}), encoding="utf-8")
             write_owner(draft, of_data=True)
     return open_label_set(root.name)
-
-
-def _stem(name: str) -> str:
-    """Return a name for files, of plain letters."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)).strip("-")[-100:] or "photo"
 
 
 def _write_image(root: Path, name: str, pixels: np.ndarray) -> None:

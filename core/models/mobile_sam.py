@@ -143,10 +143,10 @@ class MobileSam(nn.Module):
 
 def without_specks(mask: np.ndarray) -> np.ndarray:
     """Return a mask, bool (H, W), without holes and pieces that are small beside it."""
-    least = SPECK * mask.sum()
+    min_area = SPECK * mask.sum()
     for value in (False, True):
         _, pieces, statistics, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=4)
-        is_small = statistics[:, cv2.CC_STAT_AREA] < least
+        is_small = statistics[:, cv2.CC_STAT_AREA] < min_area
         is_small[0] = False  # all that isn't of this value
         mask = mask ^ is_small[pieces]
     return mask

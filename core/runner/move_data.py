@@ -35,7 +35,7 @@ def move_data(path: Path, root: str) -> None:
             raise LabError(f"Run {run.id} is {run.state}. Stop it before its data are moved.")
         if not SOURCES[run.config.dataset.name].root_title:
             raise LabError(f"Run {run.id} learned on generated streets, which lie in no folder of one's own.")
-        dataset = open_dataset(run.config.dataset.model_copy(update={"root": root}), with_unlabelled=True)
+        dataset = open_dataset(run.config.dataset.model_copy(update={"root": root}), for_training=True)
         plan = read_plan(path)
         frames = plan.get("train_frames"), plan.get("val_frames")
         if plan and frames != (len(dataset.train), len(dataset.val)):

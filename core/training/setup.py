@@ -115,7 +115,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
         generate_dataset(config.dataset, lambda done, count: on_phase(f"drawing streets, {done} of {count}"))
         # Drawn once, for all runs to come: that is no part of this one's minutes.
         began += time.monotonic() - drawing
-        dataset = open_dataset(config.dataset, with_unlabelled=True)
+        dataset = open_dataset(config.dataset, for_training=True)
     data = data_digest((*dataset.shown, *dataset.val))
     if plan:
         plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest, data)

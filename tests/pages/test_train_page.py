@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 from core import runner
 from core.auth import User, set_current_user, shell_user
 from core.commands.options import add_config, requested_config
-from core.config import Condition, RunnerConfig, fields_of, setting_of
+from core.config import Condition, DatasetConfig, RunnerConfig, fields_of, setting_of
+from core.data.dataset import open_dataset
+from core.labelling.label_set import mend_frame
 from core.labels import CITYSCAPES_LABELS
 from core.paths import PROJECT
 from core.runner.device_lock import DeviceLock
@@ -68,6 +70,7 @@ def test_every_field_that_has_a_say_can_be_set_and_no_other(page, part):
         "max_train_samples",
         "train_sample_seed",
         "fold",
+        "corrections",
     }
     for name in sorted(set(fields_of(part)) - apart):
         conditions = setting_of(part, name).only_if
@@ -316,6 +319,28 @@ def test_a_run_that_the_address_names_teaches(lab_folders, trained_run):
     assert page.selectbox(key="rarely-teacher").value == trained_run.name
     assert {"rarely-teacher_weight", "rarely-teacher_temperature"} <= {widget.key for widget in page.number_input}
     assert f"--training.teacher={trained_run.name}" in " ".join(code.value for code in page.code)
+
+
+def test_labels_that_were_mended_are_offered_for_their_own_data_set(lab_folders, streets, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    (lab_folders.other / "data").mkdir()
+    (lab_folders.other / "data" / "streets").symlink_to(streets)
+    dataset = open_dataset(DatasetConfig(height=64, width=128))
+
+    def offered() -> list[str]:
+        app = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=240).run()
+        app = app.switch_page("../pages/train.py").run()
+        assert not app.exception
+        boxes = [each for each in app.selectbox if each.label == "Mended labels"]
+        if boxes:
+            boxes[0].set_value(str(label_set.root)).run()
+            command = next(code.value for code in app.code if "core train" in code.value)
+            assert f"--dataset.corrections={label_set.root}" in command
+        return boxes[0].options if boxes else []
+
+    assert offered() == []
+    label_set, _ = mend_frame(dataset, dataset.train[0])
+    assert offered() == ["none", f"1 frame of {label_set.title}"]
 
 
 def test_photographs_without_masks_are_offered_beside_a_teacher_alone(page):

@@ -48,7 +48,7 @@ _progress: ContextVar[CountCallback | None] = ContextVar("progress", default=Non
 
 
 @contextmanager
-def painting_at_most(count: int) -> Iterator[None]:
+def limited_painting(count: int) -> Iterator[None]:
     """Refuse to paint more label maps than that in what is done within: a page can't wait for them."""
     token = _at_once.set(count)
     try:
@@ -58,7 +58,7 @@ def painting_at_most(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def telling_of_painting(progress: CountCallback) -> Iterator[None]:
+def reported_painting(progress: CountCallback) -> Iterator[None]:
     """Tell how many label maps are painted, of how many photographs, in what is done within."""
     token = _progress.set(progress)
     try:
@@ -124,7 +124,7 @@ def paint_folder(
         None where no file holds labels of any of `FORMATS`.
 
     Raises:
-        UnpaintedError: that would take long, and `painting_at_most` forbids it.
+        UnpaintedError: that would take long, and `limited_painting` forbids it.
         LabError: a file is broken, fits no photograph or several, or the cache can't be written.
     """
     try:
