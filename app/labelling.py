@@ -106,16 +106,20 @@ def strokes_panel(
     its answer where that is still to come.
     """
     few = len(np.unique(mask.labels[mask.labels != IGNORED])) < 2
+    try:
+        weights = ready_mobile_sam()
+    except LabError:
+        weights = None
     # By colours alone strokes on other photographs are of little use where there are some on this one: light changes.
-    others = painted_last(label_set, frame) if run or few else ()
+    others = painted_last(label_set, frame) if run or weights or few else ()
     if few and not others:
         return Panel(GROWN, None, subtitle=FEW_CLASSES), None
-    question = (label_set.slug, frame, mask.revision, others, run.id if run else "")
+    question = (label_set.slug, frame, mask.revision, others, run.id if run else "", weights)
     known = st.session_state.get("grown")
     if known is None or known[0] != question:
         path = run.path if run else None
         slot = (tab(), "strokes")
-        future = inference_worker().ask_strokes(path, image, mask.labels, others, user=visitor(), slot=slot)
+        future = inference_worker().ask_strokes(path, image, mask.labels, others, weights, user=visitor(), slot=slot)
         known = st.session_state["grown"] = (question, future)
     future = known[1]
     wait([future], timeout=MOMENT_SECONDS)

@@ -52,7 +52,7 @@ from core.config import read_config
 from core.data.class_table import FILE_NAME, write_rows
 from core.data.dataset import Dataset, open_dataset
 from core.inference.predictor import Predictor
-from core.inference.strokes import MAX_OTHERS, grow_strokes, sample_strokes, working_size
+from core.inference.strokes import MAX_OTHERS, Seen, grow_strokes, sample_strokes, working_size
 from core.labelling.superpixels import find_superpixels
 from core.labels import IGNORED
 from core.models.mobile_sam_job import mobile_sam_weights
@@ -340,13 +340,13 @@ class Contest:
         """
         shares = [network.probabilities(image, working_size(image.shape[:2]))[0].numpy() for image in self._images]
         samples = [
-            sample_strokes(image, each.mask, seen)
+            sample_strokes(image, each.mask, Seen(seen))
             for image, each, seen in zip(self._images, labelled, shares, strict=True)
         ]
         follows = []
         for number, (image, each, seen) in enumerate(zip(self._images, labelled, shares, strict=True)):
             others = (samples[number + 1 :] + samples[:number])[:MAX_OTHERS]
-            maps = grow_strokes(image, each.mask, seen, others)
+            maps = grow_strokes(image, each.mask, Seen(seen), others)
             labels, confidence = (resized(values, each.mask.shape) for values in maps)
             is_labelled = each.mask != IGNORED
             follows.append((np.where(is_labelled, each.mask, labels), is_labelled | (confidence >= 255 * SURE)))

@@ -1,13 +1,14 @@
-"""What a few strokes on a photograph are worth: the mask that follows from five of each class, with and without a
-network.
+"""What a few strokes on a photograph are worth: the mask that follows from five of each class, with and without
+networks.
 
     python benchmarks/strokes.py --root ../shared/data/cityscapes [--run RUN] [--frames 10] [--strokes 5] [--seeds 3]
 
 Strokes are drawn as a person would who knows the truth: straight lines of at most 40 x 5 pixels that lie within one
 region of their class. Of each of some validation frames all pixels are scored, those under the strokes too. The lines
-are the mean IoU of all frames together, one number a seed, and the median time of a mask: `colours and place`; with a
-run also `and what the network sees`, and `the network alone`, which has one seed. Each is told with the strokes of the
-frame itself, with those of eight other frames as well, and with these alone.
+are the mean IoU of all frames together, one number a seed, and the median time of a mask: `colours and place`; where
+its weights are `and MobileSAM`; with a run also `and the network`, both, and `the network alone`, which has one seed.
+Each is told with the strokes of the frame itself, with those of eight other frames as well, and with these alone. The
+looks at the frames are no part of the times; MobileSAM's is told beside them.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from core.config import read_config
 from core.data.dataset import open_dataset, spread
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.inference.predictor import Predictor
-from core.inference.strokes import MAX_OTHERS, grow_strokes, sample_strokes, working_size
+from core.inference.strokes import MAX_OTHERS, UNSEEN, Seen, grow_strokes, sample_strokes, working_size
+from core.models.mobile_sam_job import mobile_sam_weights
 from core.paths import PROJECT, runs_folder
 from core.runs.store import find_run
 
@@ -49,13 +51,28 @@ def main() -> None:
     frames = [(dataset.image(frame), dataset.target(frame)) for frame in spread(dataset.val, options.frames)]
     predictor = Predictor(find_run(options.run, runs_folder()).path) if options.run else None
     size = working_size(dataset.size)
-    seen = [predictor.probabilities(image, size)[0].numpy() if predictor else None for image, _ in frames]
-    ways = {"colours and place": [None] * len(frames)}
+    shares = [predictor.probabilities(image, size)[0].numpy() if predictor else None for image, _ in frames]
+    embeddings: list[np.ndarray] = []
+    looks = []
+    if weights := mobile_sam_weights():
+        from core.models.mobile_sam import load_mobile_sam
+
+        model = load_mobile_sam(weights)
+        for image, _ in frames:
+            began = time.perf_counter()
+            embeddings.append(model.embed(image).resized(size))
+            looks.append(time.perf_counter() - began)
+        print(f"a look of MobileSAM: {statistics.median(looks):.2f} s")
+    ways = {"colours and place": [UNSEEN] * len(frames)}
+    if embeddings:
+        ways["and MobileSAM"] = [Seen(None, each) for each in embeddings]
     if predictor:
-        ways["and what the network sees"] = seen
+        ways["and the network"] = [Seen(each) for each in shares]
+        if embeddings:
+            ways["and both"] = [Seen(*each) for each in zip(shares, embeddings, strict=True)]
         alone = ConfusionMatrix(len(dataset.space.class_names))
-        for (_, target), shares in zip(frames, seen, strict=True):
-            alone.update(target, resized(shares.argmax(axis=0).astype(np.uint8), target.shape))
+        for (_, target), seen in zip(frames, shares, strict=True):
+            alone.update(target, resized(seen.argmax(axis=0).astype(np.uint8), target.shape))
         print(f"the network alone: {alone.miou():.3f}")
     for (name, known), (of_itself, of_others) in product(ways.items(), SOURCES):
         scores, seconds = [], []
@@ -66,14 +83,14 @@ def main() -> None:
                 for number, (_, target) in enumerate(frames)
             ]
             samples = [
-                sample_strokes(image, strokes, shares)
-                for (image, _), strokes, shares in zip(frames, drawn, known, strict=True)
+                sample_strokes(image, strokes, seen)
+                for (image, _), strokes, seen in zip(frames, drawn, known, strict=True)
             ]
-            for number, ((image, target), strokes, shares) in enumerate(zip(frames, drawn, known, strict=True)):
+            for number, ((image, target), strokes, seen) in enumerate(zip(frames, drawn, known, strict=True)):
                 others = (samples[number + 1 :] + samples[:number])[:MAX_OTHERS] if of_others else []
                 own = strokes if of_itself else np.full_like(strokes, 255)
                 began = time.perf_counter()
-                labels, _ = grow_strokes(image, own, shares, others)
+                labels, _ = grow_strokes(image, own, seen, others)
                 seconds.append(time.perf_counter() - began)
                 confusion.update(target, resized(labels, target.shape))
             scores.append(confusion.miou())

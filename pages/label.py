@@ -307,8 +307,8 @@ with st.sidebar:
         "Learn from my strokes",
         value=True,
         key="grows",
-        help="A few strokes of each class, and the rest of the photograph follows from colours, the place, and what the"
-        " first network sees. Take it with the tool Network.",
+        help="A few strokes of each class, and the rest of the photograph follows from colours, the place, and what"
+        " MobileSAM and the first network see, where they are here. Take it with the tool Network.",
     )
     recall("label-order", list(ORDERS), "new")
     order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="label-order")

@@ -16,11 +16,15 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.routes import MAX_PROMPT_BYTES, ROUTES
+from benchmarks.strokes import draw_strokes
 from core.data.decoding import read_image, read_labels
 from core.errors import LabError
+from core.inference.process import Models, respond
+from core.inference.worker import StrokesRequest
 from core.jobs.kinds import load_work
 from core.labelling.label_set import create_label_set
-from core.models.mobile_sam import MobileSam, load_mobile_sam, new_name
+from core.labels import CITYSCAPES_19
+from core.models.mobile_sam import Embedding, MobileSam, load_mobile_sam, new_name
 from core.models.mobile_sam_job import REPO, mobile_sam_weights, ready_mobile_sam
 from core.models.prompts import MAX_POINTS, Prompts, parse_prompts
 from core.paths import PROJECT
@@ -56,6 +60,12 @@ def authors_name(name: str) -> str:
     for pattern, replacement in AUTHORS:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def truth_of(path: Path) -> Path:
+    """The label ids of a real validation frame."""
+    name = path.name.replace("leftImg8bit.png", "gtFine_labelIds.png")
+    return path.parents[3] / "gtFine" / "val" / path.parent.name / name
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +152,7 @@ def test_a_click_on_the_road_of_real_frames_is_the_road(shared):
     model = load_mobile_sam(shared / "weights" / "mobile_sam_fp16.safetensors")
     ious = []
     for path in sorted((shared / "data/cityscapes/leftImg8bit/val").glob("*/*.png"))[:4]:
-        truth = Path(
-            str(path).replace("leftImg8bit/val", "gtFine/val").replace("leftImg8bit.png", "gtFine_labelIds.png")
-        )
-        road = read_labels(truth) == 7
+        road = read_labels(truth_of(path)) == 7
         rows, columns = np.nonzero(road)
         middle = np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean()))
         point = (columns[middle] / road.shape[1], rows[middle] / road.shape[0])
@@ -210,3 +217,38 @@ def test_without_the_hub_it_is_said_where_to_put_it(lab_folders):
         LabError, match=r"doesn't answer.*mobile_sam\.safetensors into '.*model\.safetensors of huggingface"
     ):
         load_work("mobile-sam")({}, lambda *_: None)
+
+
+def test_an_embedding_is_told_at_the_size_of_any_image():
+    cells = torch.arange(4, dtype=torch.float32)
+    columns = cells.repeat(2, 1)[None, None]  # what each of 2 x 4 cells holds is its column
+    whole = Embedding(columns, (32, 64), (60, 120))
+    assert np.allclose(whole.resized((2, 4))[0], [[0, 1, 2, 3]] * 2)
+    assert np.allclose(whole.resized((2, 8))[0][0], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+    padded = Embedding(columns, (32, 32), (60, 60))  # the right half is no image
+    assert np.allclose(padded.resized((2, 4))[0][0], [0, 0.25, 0.75, 1.25])
+
+
+def test_strokes_are_told_what_it_sees(stand_in):
+    scene = draw_scene(3, 0, size=(64, 128))
+    strokes = np.full((64, 128), 255, np.uint8)
+    strokes[5:9, 20:60], strokes[55:60, 30:90] = 1, 0
+    models = Models()
+    plain = respond(StrokesRequest(None, "best", "", scene.image, strokes), models)
+    request = StrokesRequest(None, "best", "", scene.image, strokes, weights=stand_in)
+    told, again = respond(request, models), respond(request, models)
+    assert told.labels.shape == (64, 128) and np.array_equal(told.labels, again.labels)
+    assert not np.array_equal(told.confidence, plain.confidence)
+
+
+def test_few_strokes_on_real_frames_go_further_with_what_it_sees(shared):
+    weights, models = shared / "weights" / "mobile_sam_fp16.safetensors", Models()
+    right = {None: 0, weights: 0}
+    for number, path in enumerate(sorted((shared / "data/cityscapes/leftImg8bit/val").glob("*/*.png"))[:3]):
+        image = read_image(path)
+        target = CITYSCAPES_19.to_target(read_labels(truth_of(path)))
+        strokes = draw_strokes(target, 1, np.random.default_rng(number))
+        for each in right:
+            labels = respond(StrokesRequest(None, "best", "", image, strokes, weights=each), models).labels
+            right[each] += (labels == target).sum() / (target != 255).sum() / 3
+    assert right[weights] > right[None] + 0.03, right

@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.errors import LabError
 from core.inference.process import Models, respond
-from core.inference.strokes import MAX_PIXELS, features_of, grow_strokes, sample_strokes, working_size
+from core.inference.strokes import MAX_PIXELS, UNSEEN, Seen, features_of, grow_strokes, sample_strokes, working_size
 from core.inference.worker import InferenceWorker, Painted, StrokesRequest, checkpoint_stamp
 from core.labels import CITYSCAPES_19
 from core.synthetic import draw_scene
@@ -64,7 +64,7 @@ def test_what_a_network_sees_helps():
     strokes = strokes_on(target, count=1)
     noise = np.random.default_rng(0).dirichlet(np.ones(19), SIZE).transpose(2, 0, 1)
     seen = (0.5 * noise + 0.5 * np.eye(20)[np.minimum(target, 19)][..., :19].transpose(2, 0, 1)).astype(np.float32)
-    alone, together = (right(grow_strokes(image, strokes, each)[0], target) for each in (None, seen))
+    alone, together = (right(grow_strokes(image, strokes, Seen(each))[0], target) for each in (None, seen))
     assert together > alone + 0.02
 
 
@@ -75,7 +75,7 @@ def test_a_large_image_is_looked_at_smaller():
     image, target = scene(0, size=(600, 1200))
     labels, _ = grow_strokes(image, strokes_on(target, count=20))
     assert labels.shape == working_size((600, 1200))
-    assert features_of(image[:8, :9], None).shape[0] == 72
+    assert features_of(image[:8, :9], UNSEEN).shape[0] == 72
 
 
 def test_strokes_of_one_class_are_a_sentence():
@@ -136,11 +136,11 @@ def test_with_what_a_network_sees_strokes_on_others_help_as_well():
     samples = []
     for seed in range(4):
         image, target = scene(seed)
-        samples.append(sample_strokes(image, strokes_on(target, count=5), seen(target)))
+        samples.append(sample_strokes(image, strokes_on(target, count=5), Seen(seen(target))))
     image, target = scene(9)
     few, probabilities = strokes_on(target, count=1), seen(target)
-    alone, _ = grow_strokes(image, few, probabilities)
-    together, _ = grow_strokes(image, few, probabilities, samples)
+    alone, _ = grow_strokes(image, few, Seen(probabilities))
+    together, _ = grow_strokes(image, few, Seen(probabilities), samples)
     assert right(together, target) > right(alone, target)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -58,7 +59,7 @@ except ImportError:  # Windows has no such limits; there the time alone is bound
 
 if TYPE_CHECKING:
     from core.inference.explain import Explainer
-    from core.inference.strokes import Samples
+    from core.inference.strokes import Samples, Seen
     from core.models.mobile_sam import Embedding, MobileSam
 
 T = TypeVar("T")
@@ -93,12 +94,16 @@ def _recall(known: "OrderedDict[Hashable, T]", key: Hashable, size: int, make: C
     return known[key]
 
 
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()
+
+
 class Models:
     """The networks that were used last."""
 
     def __init__(self) -> None:
         self._loaded: OrderedDict = OrderedDict()
-        self._seen: OrderedDict[Hashable, np.ndarray | None] = OrderedDict()
+        self._probabilities: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._samples: OrderedDict[Hashable, Samples | None] = OrderedDict()
         self._clicked: OrderedDict[Hashable, MobileSam] = OrderedDict()
         self._embeddings: OrderedDict[Hashable, Embedding] = OrderedDict()
@@ -140,11 +145,10 @@ class Models:
 
         began = time.perf_counter()
         predictor_threads()
-        key = (request.run, request.stamp, hashlib.sha256(np.ascontiguousarray(request.image).data).digest())
-        seen = _recall(self._seen, key, IMAGES, lambda: self._probabilities(request, request.image))
         others = []
+        seen = self._see(request, request.image)
         for other in request.others:
-            painted = (request.run, request.stamp, other)
+            painted = (request.run, request.stamp, request.weights, other)
             # One more look at each: those there is no time for are looked at when strokes are grown again.
             if painted in self._samples or time.perf_counter() - began < SAMPLE_SECONDS:
                 others.append(_recall(self._samples, painted, PAINTED, partial(self._sample, request, other)))
@@ -153,13 +157,19 @@ class Models:
 
     def find_object(self, request: ObjectRequest) -> np.ndarray | None:
         """Return which pixels are the object that is meant, bool (H, W). Raises LabError where a file can't be read."""
+        predictor_threads()
+        embedding = self._embed(request.weights, read_image(request.image))
+        return self._mobile_sam(request.weights).segment(embedding, request.prompts) if request.prompts else None
+
+    def _mobile_sam(self, weights: Path) -> "MobileSam":
         from core.models.mobile_sam import load_mobile_sam
 
-        predictor_threads()
-        model = _recall(self._clicked, request.weights, 1, lambda: load_mobile_sam(request.weights))
-        key = (request.weights, request.image, request.revision)
-        embedding = _recall(self._embeddings, key, EMBEDDINGS, lambda: model.embed(read_image(request.image)))
-        return model.segment(embedding, request.prompts) if request.prompts else None
+        return _recall(self._clicked, weights, 1, lambda: load_mobile_sam(weights))
+
+    def _embed(self, weights: Path, image: np.ndarray) -> "Embedding":
+        """Return what MobileSAM makes of an image, kept by its pixels."""
+        key = (weights, _digest(image))
+        return _recall(self._embeddings, key, EMBEDDINGS, lambda: self._mobile_sam(weights).embed(image))
 
     def _sample(self, request: StrokesRequest, other: Painted) -> "Samples | None":
         """Return pixels under the strokes on another photograph; None where a file is gone, or they don't fit."""
@@ -171,15 +181,24 @@ class Models:
             return None
         if image.shape[:2] != strokes.shape:
             return None
-        return sample_strokes(image, strokes, self._probabilities(request, image))
+        return sample_strokes(image, strokes, self._see(request, image))
 
-    def _probabilities(self, request: StrokesRequest, image: np.ndarray) -> np.ndarray | None:
-        """Return what the network of a question about strokes sees in an image, float32 (K, h, w); None without one."""
-        from core.inference.strokes import working_size
+    def _see(self, request: StrokesRequest, image: np.ndarray) -> "Seen":
+        """Return what the networks of a question about strokes see in an image."""
+        from core.inference.strokes import Seen, working_size
 
-        if request.run is None:
-            return None
-        return self._load(request).probabilities(image, working_size(image.shape[:2]))[0].cpu().numpy()
+        size = working_size(image.shape[:2])
+        probabilities = embedding = None
+        if request.run:
+            probabilities = _recall(
+                self._probabilities,
+                (request.run, request.stamp, _digest(image)),
+                IMAGES,
+                lambda: self._load(request).probabilities(image, size)[0].cpu().numpy(),
+            )
+        if request.weights:
+            embedding = self._embed(request.weights, image).resized(size)
+        return Seen(probabilities, embedding)
 
     def layers(self, request: LayersRequest) -> Layers:
         """Return what can be looked at inside a network. Raises LabError when it can't be loaded."""

@@ -1,7 +1,8 @@
-"""A mask of a whole image from a few strokes: a logistic regression on colours, the place, and what a network sees.
+"""A mask of a whole image from a few strokes: a logistic regression on colours, the place, and what networks see.
 
 As in ilastik (Berg et al., https://doi.org/10.1038/s41592-019-0582-9), which learns classes of pixels from strokes on
-an image while one paints; a trained network's probabilities are features among others, and know of more than colours.
+an image while one paints. What a trained network or the encoder of MobileSAM makes of the image are features among
+others, and know of more than colours.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ MAX_OTHERS = 8
 BLURS = (2.0, 8.0)
 """Pixels, the standard deviations of the surroundings whose colours are told."""
 MIN_PROBABILITY = 1e-4
-ITERATIONS, TOLERANCE, INVERSE_REGULARIZATION = 300, 1e-3, 0.1
+ITERATIONS, TOLERANCE = 300, 1e-3
+INVERSE_REGULARIZATION, INVERSE_REGULARIZATION_OF_MANY = 0.1, 0.01
+"""Without an embedding, and with its hundreds of features (docs/learning.md)."""
 
 
 def working_size(size: Size) -> Size:
@@ -38,6 +41,18 @@ class FewClassesError(LabError):
     """Strokes of fewer than two classes are there."""
 
 
+class Seen(NamedTuple):
+    """What networks see in an image, at `working_size`: the probabilities of one, float32 (K, h, w), and an embedding,
+    float32 (F, h, w); None without.
+    """
+
+    probabilities: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+
+
+UNSEEN = Seen()
+
+
 class Samples(NamedTuple):
     """Pixels under strokes: what is known of each, float32 (N, F), and its class, uint8 (N,)."""
 
@@ -45,17 +60,15 @@ class Samples(NamedTuple):
     targets: np.ndarray
 
 
-def sample_strokes(
-    image: np.ndarray, strokes: np.ndarray, probabilities: np.ndarray | None, per_class: int = SAMPLES_OF_OTHERS
-) -> Samples:
+def sample_strokes(image: np.ndarray, strokes: np.ndarray, seen: Seen, per_class: int = SAMPLES_OF_OTHERS) -> Samples:
     """Return some pixels under the strokes on an image, the same ones every time; arguments as in `grow_strokes`."""
-    return _sample(strokes, features_of(resize(image, working_size(strokes.shape)), probabilities), per_class)
+    return _sample(strokes, features_of(resize(image, working_size(strokes.shape)), seen), per_class)
 
 
 def grow_strokes(
     image: np.ndarray,
     strokes: np.ndarray,
-    probabilities: np.ndarray | None = None,
+    seen: Seen = UNSEEN,
     others: Sequence[Samples] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and confidence, both uint8 (h, w), of all pixels of an image.
@@ -63,8 +76,8 @@ def grow_strokes(
     Args:
         image: uint8 (H, W, 3).
         strokes: classes of some pixels, uint8 (H, W), 255 elsewhere.
-        probabilities: what a network sees in it, float32 (K, h, w) at `working_size`; None without one.
-        others: of strokes on other images, seen by the same network.
+        seen: what networks see in it.
+        others: of strokes on other images, seen by the same networks.
 
     Raises:
         FewClassesError: fewer than two classes are there.
@@ -75,16 +88,15 @@ def grow_strokes(
     from sklearn.preprocessing import StandardScaler
 
     size = working_size(strokes.shape)
-    features = features_of(resize(image, size), probabilities)
+    features = features_of(resize(image, size), seen)
     samples = [_sample(strokes, features, SAMPLES), *others]
     targets = np.concatenate([each.targets for each in samples])
     if len(np.unique(targets)) < 2:
         raise FewClassesError(
             "Paint strokes of two classes or more, and the rest of the photograph can follow from them."
         )
-    classifier = LogisticRegression(
-        C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=ITERATIONS, class_weight="balanced"
-    )
+    inverse = INVERSE_REGULARIZATION if seen.embedding is None else INVERSE_REGULARIZATION_OF_MANY
+    classifier = LogisticRegression(C=inverse, tol=TOLERANCE, max_iter=ITERATIONS, class_weight="balanced")
     model = make_pipeline(StandardScaler(), classifier)
     model.fit(np.concatenate([each.features for each in samples]), targets)
     shares = model.predict_proba(features)
@@ -93,7 +105,7 @@ def grow_strokes(
     return labels.reshape(size), confidence.reshape(size)
 
 
-def features_of(image: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
+def features_of(image: np.ndarray, seen: Seen) -> np.ndarray:
     """Return what is known of each pixel of an image uint8 (h, w, 3), float32 (h * w, F)."""
     height, width = image.shape[:2]
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -102,8 +114,10 @@ def features_of(image: np.ndarray, probabilities: np.ndarray | None) -> np.ndarr
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     coordinates = np.dstack([rows / height, columns / width, (rows / height) ** 2, (columns / width) ** 2])
     planes = [lab, *blurred, *edges, coordinates]
-    if probabilities is not None:
-        planes.append(np.log(np.maximum(probabilities, MIN_PROBABILITY)).transpose(1, 2, 0))
+    if seen.probabilities is not None:
+        planes.append(np.log(np.maximum(seen.probabilities, MIN_PROBABILITY)).transpose(1, 2, 0))
+    if seen.embedding is not None:
+        planes.append(seen.embedding.transpose(1, 2, 0))
     return np.dstack(planes).reshape(height * width, -1).astype(np.float32)
 
 

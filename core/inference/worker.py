@@ -110,7 +110,7 @@ class Painted:
 @dataclass(frozen=True)
 class StrokesRequest:
     """Label all of an image, uint8 (H, W, 3), by strokes on it, uint8 (H, W), 255 where there is none, and by those on
-    others; and by what a run's network sees, where one is named.
+    others; and by what a run's network sees, where one is named, and MobileSAM, where its weights are.
     """
 
     run: Path | None
@@ -119,17 +119,16 @@ class StrokesRequest:
     image: np.ndarray
     strokes: np.ndarray
     others: tuple[Painted, ...] = ()
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
 class ObjectRequest:
-    """Tell which pixels of a photograph's file belong to the object that prompts mean; without prompts only look at it.
-
-    `revision` tells the file from its others, and `weights` are those of MobileSAM.
+    """Tell which pixels of a photograph's file belong to the object that prompts mean, with the weights of MobileSAM;
+    without prompts only look at it.
     """
 
     image: Path
-    revision: int
     weights: Path
     prompts: Prompts | None
 
@@ -312,25 +311,20 @@ class InferenceWorker:
         image: np.ndarray,
         strokes: np.ndarray,
         others: Sequence[Painted] = (),
+        weights: Path | None = None,
         user: str = "",
         slot: Hashable = None,
     ) -> "Future[CachedPrediction]":
         """Label all of an image by strokes on it and on others, without waiting; see `core.inference.strokes`."""
         stamp = checkpoint_stamp(run, "best") if run else ""
-        return self._networks.queue(user, StrokesRequest(run, "best", stamp, image, strokes, tuple(others)), slot)
+        request = StrokesRequest(run, "best", stamp, image, strokes, tuple(others), weights)
+        return self._networks.queue(user, request, slot)
 
     def ask_object(
         self, image: Path, weights: Path, prompts: Prompts | None, user: str = "", slot: Hashable = None
     ) -> "Future[np.ndarray | None]":
-        """Tell which object of a photograph prompts mean, without waiting: bool (H, W), None without prompts.
-
-        Raises LabError where the photograph is gone.
-        """
-        try:
-            revision = image.stat().st_mtime_ns
-        except OSError:
-            raise LabError("This photograph is gone. Reload the page.") from None
-        return self._networks.queue(user, ObjectRequest(image, revision, weights, prompts), slot)
+        """Tell which object of a photograph prompts mean, without waiting: bool (H, W), None without prompts."""
+        return self._networks.queue(user, ObjectRequest(image, weights, prompts), slot)
 
     def decode(self, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> np.ndarray:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""

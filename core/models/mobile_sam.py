@@ -74,6 +74,16 @@ class Embedding(NamedTuple):
     shown: tuple[int, int]
     size: tuple[int, int]
 
+    def resized(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the features of the image at a size (h, w), float32 (256, h, w)."""
+        axes = [
+            (torch.arange(side) + 0.5) / side * shown / (cells * STRIDE) * 2 - 1
+            for side, shown, cells in zip(size, self.shown, self.features.shape[2:], strict=True)
+        ]
+        rows, columns = torch.meshgrid(*axes, indexing="ij")
+        grid = torch.stack([columns, rows], dim=-1)[None]
+        return F.grid_sample(self.features, grid, padding_mode="border", align_corners=False)[0].numpy()
+
 
 class MobileSam(nn.Module):
     """Encoder, prompt encoder and mask decoder, random weights. Raises LabError where transformers is missing."""
