@@ -44,14 +44,14 @@ from core.labelling.label_set import (
     LabelSet,
     create_label_set,
     delete_label_set,
-    images_in,
     list_label_sets,
     open_label_set,
 )
+from core.labelling.label_set_job import start_label_set
 from core.labelling.masks import Mask, class_pixels, read_history, read_mask, restore_mask
 from core.models.families import NOT_TRAINED
 from core.models.mobile_sam_job import mobile_sam_weights, ready_mobile_sam, start_mobile_sam
-from core.paths import resolve_data_root, runs_folder
+from core.paths import runs_folder
 from core.runs.store import Run, best_miou, list_runs
 from core.text import format_percent, plural
 
@@ -65,16 +65,26 @@ TRAIN_EVERY = (0, 5, 10, 25)
 """Photographs after which a network is trained again; 0 for only when asked."""
 
 
-def begin(sets: list[LabelSet], everyone: list[Run]) -> None:
-    """Ask for photographs and classes, and make a label set of them."""
-    with st.form("new-label-set", border=bool(sets)):
+def begin(has_some: bool) -> None:
+    """Ask for photographs and classes, and make a label set of them.
+
+    Args:
+        has_some: there is a label set already, and the form stands beside it.
+    """
+    job = latest("label-set")
+    if show_job("label-set", job):
+        return
+    if job and job.state == "finished" and st.session_state.get("copying") == job.id:
+        del st.session_state["copying"]
+        show_set(job.result["slug"])
+    with st.form("new-label-set", border=has_some):
         title = st.text_input("Name", placeholder="My street", max_chars=60)
         classes = st.text_area(
             "Classes, one a line",
             "road\nbuilding\nvegetation\nsky\nperson\ncar",
             height=160,
             help="Named as a network names them, its answers can be taken. Two or more.",
-        )
+        ).splitlines()
         files = st.file_uploader("Photographs", type=list(IMAGE_EXTENSIONS), accept_multiple_files=True)
         folder = st.text_input(
             "Or a folder with photographs",
@@ -83,20 +93,28 @@ def begin(sets: list[LabelSet], everyone: list[Run]) -> None:
         )
         if not st.form_submit_button("Begin", type="primary", icon=":material/brush:"):
             return
+    if not files and folder.strip():
+        try_start("label-set", lambda: start_label_set(title, folder, classes))
+        started = latest("label-set")
+        st.session_state["copying"] = started.id if started else ""
+        st.rerun()
     try:
-        if files:
-            samples = uploaded_samples(files, RGB)
-            images = [ImageSource(sample.name, partial(_given, sample.image)) for sample in samples]
-        elif folder.strip():
-            images = images_in(resolve_data_root(folder))
-        else:
+        if not files:
             raise LabError("There are no photographs yet. Choose some, or type the folder that holds them.")
+        samples = uploaded_samples(files, RGB)
+        images = [ImageSource(sample.name, partial(_given, sample.image)) for sample in samples]
         with st.spinner("Copying photographs"):
-            made = create_label_set(title, images, classes.splitlines())
+            made = create_label_set(title, images, classes)
     except LabError as error:
         failed_state(error)
         return
-    st.session_state["label-set"] = made.slug
+    show_set(made.slug)
+
+
+def show_set(slug: str) -> None:
+    """Show another label set, although the widget that chooses one was drawn already."""
+    st.session_state.pop("label-set", None)
+    st.query_params["label-set"] = slug
     st.rerun()
 
 
@@ -294,7 +312,7 @@ if not sets:
     if is_read_only():
         st.caption("This lab is read-only: nothing can be labelled here.")
     else:
-        begin(sets, everyone)
+        begin(has_some=False)
     st.stop()
 with st.sidebar:
     slugs = {each.slug: each for each in sets}
@@ -365,8 +383,9 @@ with st.sidebar:
         objects_panel()
         beside(slug, frame, helpers)
     if not is_read_only():
-        with st.expander("Other photographs"):
-            begin(sets, everyone)
+        copying = latest("label-set")
+        with st.expander("Other photographs", expanded=bool(copying and copying.is_active)):
+            begin(has_some=True)
     if is_mine:
         with st.popover("Delete", icon=":material/delete:"):
             st.caption("The photographs' copies here and all that was painted are gone for good then.")

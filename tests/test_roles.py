@@ -38,6 +38,7 @@ from core.inference.pseudo_label_job import start_pseudo_labels
 from core.jobs import engine, kinds
 from core.jobs.kinds import JOBS
 from core.labelling.label_set import create_label_set, list_label_sets
+from core.labelling.label_set_job import start_label_set
 from core.labelling.masks import change_mask, read_mask, restore_mask
 from core.models.mobile_sam_job import start_mobile_sam
 from core.paths import PROJECT, cache_folder, data_folder, reports_folder
@@ -385,6 +386,7 @@ ACTIONS = {
     "Job `pseudo-labels`: label photographs without masks": on_run(
         lambda path: start_pseudo_labels(path.name, DatasetConfig())
     ),
+    "Job `label-set`: copy photographs to be labelled": lambda lab: lambda: start_label_set("Mine", "/x", ["a", "b"]),
     "Job `average`: average the weights of runs": on_run(lambda path: start_soup([path.name])),
     "Job `dry-run`: try what a training will take": lambda lab: lambda: start_dry_run([lab.config()]),
     "Job `lr-finder`: find a learning rate": lambda lab: lambda: start_lr_finder(lab.config()),

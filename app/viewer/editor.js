@@ -146,6 +146,7 @@ export class Editor {
     const point = this.#pixelAt(event, panel);
     const [x, y] = point.map(Math.floor);
     const { width, height } = this.labels;
+    this.doneBefore = this.done.length;
     const isInside = x >= 0 && y >= 0 && x < width && y < height;
     if (this.tool === "polygon") this.#addCorner(event, panel, point);
     else if (this.tool === "object") {
@@ -177,6 +178,20 @@ export class Editor {
     this.isLasso = false;
     this.#showSketch(event, panel);
     return true;
+  }
+
+  // Take back what the pointer that is down began: a second finger shows that the picture was to be moved.
+  cancel() {
+    if (this.stroke) {
+      this.labels.values.set(this.stroke.before);
+      this.stroke = null;
+      this.viewer.showEdited(this.panel);
+    }
+    if (this.isLasso) this.corners.length = this.cornersBefore - 1;
+    this.isLasso = false;
+    this.object.pressed = null;
+    while (this.done.length > this.doneBefore) this.undo();
+    this.sketch.hide();
   }
 
   // The pointer left the panel, or was taken away.

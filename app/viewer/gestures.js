@@ -11,6 +11,7 @@ export class Gestures {
   constructor(viewer) {
     this.viewer = viewer;
     this.fingers = new Map(); // pointers that are down: id -> {x, y} in client pixels
+    this.painting = null; // the pointer that paints, which is none of them: {id, x, y}
     this.lastWheel = -Infinity; // when the wheel last zoomed, in milliseconds
     this.tap = null; // where the only pointer went down, as long as it may still be a tap
   }
@@ -22,7 +23,7 @@ export class Gestures {
     on("pointerdown", (event) => this.#onDown(event, panel));
     on("pointermove", (event) => this.#onMove(event, panel));
     on("pointerup", (event) => this.#onUp(event, panel));
-    on("pointercancel", (event) => this.fingers.delete(event.pointerId) || this.viewer.editor.end(event, panel));
+    on("pointercancel", (event) => this.fingers.delete(event.pointerId) || this.#endPainting(event, panel));
     on("pointerleave", (event) => {
       this.viewer.editor.leave();
       if (event.pointerType === "mouse") this.viewer.pointer.setHover(null);
@@ -32,6 +33,7 @@ export class Gestures {
   // Forget every pointer: one that is down on a removed panel sends no more events.
   release() {
     this.fingers.clear();
+    this.painting = null;
   }
 
   // The wheel scrolls the page, unless it is clear that the image is meant.
@@ -65,19 +67,38 @@ export class Gestures {
   #onDown(event, panel) {
     if (event.button !== 0) return;
     panel.stage.setPointerCapture(event.pointerId);
-    if (this.fingers.size === 0 && this.viewer.editor.begin(event, panel)) return;
-    this.fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const place = { x: event.clientX, y: event.clientY };
+    if (this.painting && event.pointerType === "touch") this.#moveInstead();
+    else if (this.fingers.size === 0 && this.viewer.editor.begin(event, panel)) {
+      this.painting = { id: event.pointerId, ...place };
+      return;
+    }
+    this.fingers.set(event.pointerId, place);
     this.tap = this.fingers.size === 1 ? { x: event.clientX, y: event.clientY } : null;
   }
 
+  // Another finger comes to the one that painted: both move the picture, and nothing is painted.
+  #moveInstead() {
+    const { id, x, y } = this.painting;
+    this.viewer.editor.cancel();
+    this.painting = null;
+    this.fingers.set(id, { x, y });
+  }
+
+  #endPainting(event, panel) {
+    this.painting = null;
+    return this.viewer.editor.end(event, panel);
+  }
+
   #onMove(event, panel) {
+    if (this.painting?.id === event.pointerId) Object.assign(this.painting, { x: event.clientX, y: event.clientY });
     if (this.fingers.has(event.pointerId)) this.#drag(event, panel);
     else if (this.viewer.editor.drag(event, panel)) return;
     if (event.pointerType === "mouse") this.#pointTo(event, panel);
   }
 
   #onUp(event, panel) {
-    if (!this.fingers.has(event.pointerId) && this.viewer.editor.end(event, panel)) return;
+    if (!this.fingers.has(event.pointerId) && this.#endPainting(event, panel)) return;
     if (!this.fingers.delete(event.pointerId) || !this.tap) return;
     this.#pointTo(event, panel);
     const { pointer } = this.viewer;

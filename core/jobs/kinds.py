@@ -3,7 +3,7 @@
 A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job,
 core.export.job, core.hub.job, core.data.preparation, core.data.unpacking_job, core.data.download_job,
 core.inference.pseudo_label_job, core.evaluation.soup_job, core.training.probe.job,
-core.models.mobile_sam_job. Everything else goes through
+core.models.mobile_sam_job, core.labelling.label_set_job. Everything else goes through
 `latest`, `stop` and `is_stopping` below. The table names its work by import path and imports none of it, so that
 neither the server nor a page loads torch.
 
@@ -76,6 +76,9 @@ JOBS: dict[str, JobKind] = {
         "core.inference.pseudo_label_job:label",
         "No mask was kept.",
         for_each_person=True,
+    ),
+    "label-set": JobKind(
+        "Copying photographs", "core.labelling.label_set_job:copy_images", "None was kept.", for_each_person=True
     ),
     "average": JobKind(
         "Averaging weights", "core.evaluation.soup_job:average", "No run was made.", for_each_person=True

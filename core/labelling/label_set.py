@@ -32,6 +32,7 @@ from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
 from core.labels import IGNORED, Color, LabelSpace
 from core.paths import archives_folder
+from core.progress import CountCallback
 from core.text import one_line
 
 MARKER = "labelling.json"
@@ -126,13 +127,16 @@ def decide_split(label_set: LabelSet, frame: str, split: str = "") -> None:
         write_atomically(label_set.root / VAL_LIST, "".join(f"{name}\n" for name in (*held_back, frame)))
 
 
-def create_label_set(title: str, images: Sequence[ImageSource], class_names: Sequence[str]) -> LabelSet:
+def create_label_set(
+    title: str, images: Sequence[ImageSource], class_names: Sequence[str], progress: CountCallback | None = None
+) -> LabelSet:
     """Write photographs as a label set, without any mask.
 
     Args:
         title: what it shall be called.
         images: the photographs.
         class_names: two or more.
+        progress: called with photographs copied and photographs in all.
 
     Raises:
         QuotaError: the one who is asking has as much on the disk as one may have.
@@ -144,7 +148,7 @@ def create_label_set(title: str, images: Sequence[ImageSource], class_names: Seq
         raise LabError("A label set needs two classes or more, each with a name of its own. Name what is to be seen.")
     if not 1 <= len(images) <= MAX_IMAGES:
         raise LabError(f"A label set has 1 to {MAX_IMAGES} photographs, and these are {len(images)}.")
-    return _create(title, images, _space_of(names), {})
+    return _create(title, images, _space_of(names), {}, progress)
 
 
 def mend_frame(dataset: Dataset, frame: Frame) -> tuple[LabelSet, str]:
@@ -210,7 +214,13 @@ def _with_frame(
     return open_label_set(label_set.slug), stem
 
 
-def _create(title: str, images: Sequence[ImageSource], space: LabelSpace, marker: Mapping[str, str]) -> LabelSet:
+def _create(
+    title: str,
+    images: Sequence[ImageSource],
+    space: LabelSpace,
+    marker: Mapping[str, str],
+    progress: CountCallback | None = None,
+) -> LabelSet:
     require_write()
     title = one_line(title)[:NAME_LENGTH]
     if not title:
@@ -223,6 +233,8 @@ def _create(title: str, images: Sequence[ImageSource], space: LabelSpace, marker
             for role in ("images", "masks"):
                 (draft / role).mkdir(parents=True)
             for number, (name, read) in enumerate(images):
+                if progress:
+                    progress(number, len(images))
                 _write_image(draft, f"{number:04d}-{plain_letters(name)}", read())
             (draft / FILE_NAME).write_text(write_rows(space), encoding="utf-8")
             (draft / MARKER).write_text(json.dumps({"title": title, **marker}), encoding="utf-8")

@@ -223,6 +223,34 @@ def test_a_click_labels_an_object_and_shift_corrects_it(
     assert (on_disk(label_set) == 255).all()
 
 
+def test_a_second_finger_moves_the_picture_and_nothing_is_painted(phone, url: str, label_set: LabelSet) -> None:
+    patches = opened(phone, url, label_set)
+    phone.locator(f"{VIEWER} .grid").scroll_into_view_if_needed()
+    touch = phone.context.new_cdp_session(phone)
+
+    def send(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [
+            dict(zip("xy", place(phone, *point), strict=True)) | {"id": number} for number, point in enumerate(points)
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    send("touchStart", (0.4, 0.5))
+    send("touchMove", (0.42, 0.5))
+    send("touchStart", (0.42, 0.5), (0.6, 0.5))
+    send("touchMove", (0.3, 0.5), (0.75, 0.5))
+    send("touchMove", (0.2, 0.5), (0.9, 0.5))
+    send("touchEnd")
+    phone.wait_for_timeout(500)
+    assert float(phone.locator(VIEWER).get_attribute("data-scale")) > 1.5
+    assert not patches and (on_disk(label_set) == 255).all()
+
+    send("touchStart", (0.4, 0.5))
+    send("touchMove", (0.6, 0.5))
+    send("touchEnd")
+    wait_saved(phone)
+    assert np.array_equal(on_disk(label_set), replayed(patches)) and (on_disk(label_set) == 0).any()
+
+
 def test_a_mask_that_was_changed_elsewhere_is_told_and_both_are_kept(page, url: str, label_set: LabelSet) -> None:
     from core.labelling.masks import change_mask
 

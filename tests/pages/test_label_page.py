@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app.labelling import in_order
@@ -28,6 +29,7 @@ CLASSES = ("road", "sky", "tram")
 def lab(lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     return lab_folders
 
 
@@ -61,9 +63,7 @@ def test_without_photographs_it_says_what_to_do(lab) -> None:
     assert "Choose some, or type the folder" in app.error[0].value and list_label_sets() == []
 
 
-def test_a_folder_of_photographs_becomes_a_label_set(lab) -> None:
-    from PIL import Image
-
+def test_a_folder_of_photographs_becomes_a_label_set(lab, jobs_at_once) -> None:
     (lab.other / "photos").mkdir()
     for number in range(2):
         Image.fromarray(draw_scene(number, 0, size=(64, 128)).image).save(lab.other / "photos" / f"{number}.png")
@@ -80,7 +80,19 @@ def test_a_folder_of_photographs_becomes_a_label_set(lab) -> None:
     assert [panel["title"] for panel in data["panels"]] == ["Your labels", "From your strokes"]
 
 
-def test_what_can_not_begin_is_a_sentence(lab) -> None:
+def test_another_folder_becomes_another_label_set_which_is_shown(lab, jobs_at_once) -> None:
+    new_set()
+    (lab.other / "photos").mkdir()
+    Image.fromarray(draw_scene(9, 0, size=(64, 128)).image).save(lab.other / "photos" / "9.png")
+    app = opened()
+    app.text_input[0].set_value("Harbour")
+    app.text_input[1].set_value(str(lab.other / "photos"))
+    next(each for each in app.button if each.label == "Begin").click().run()
+    assert not app.exception and not app.error
+    assert "/lab/labels/Harbour/" in shown(app)["edit"]["address"]
+
+
+def test_what_can_not_begin_is_a_sentence(lab, jobs_at_once) -> None:
     app = opened()
     app.text_input[0].set_value("Harbour")
     app.text_input[1].set_value(str(lab.other / "nothing"))
