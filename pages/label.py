@@ -141,9 +141,9 @@ def choose_runs(label_set: LabelSet, everyone: list[Run]) -> list[str]:
 
 def objects_panel() -> None:
     """Where MobileSAM isn't here, say what it would be good for, and offer to get it."""
-    if show_job("mobile-sam", latest("mobile-sam")):
-        return
     if mobile_sam_weights() is None:
+        if show_job("mobile-sam", latest("mobile-sam")):
+            return
         st.button(
             "Get MobileSAM, 41 MB",
             icon=":material/ads_click:",

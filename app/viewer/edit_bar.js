@@ -67,14 +67,16 @@ export class EditBar {
   // Whether everything is saved: "saved", "saving", "waiting" or "failed", and a text.
   tell(state, text) {
     this.state.dataset.state = state;
+    this.state.dataset.note = "false";
     if (state === "saved" && this.warning) text = this.warning;
-    this.state.textContent = text;
+    this.state.textContent = this.told = text;
     this.editor.viewer.root.dataset.saved = String(state === "saved");
   }
 
   // Say what is going on, or how it failed, until there is something else to say.
   note(text) {
-    this.state.textContent = text || this.warning;
+    this.state.textContent = text || this.told || "";
+    this.state.dataset.note = String(text !== "");
   }
 
   // Say something that stays until the next frame.
