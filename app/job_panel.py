@@ -69,15 +69,16 @@ def just_ended(kind: Kind, job: Job, folder: Path | None = None) -> bool:
     return st.session_state.pop(_key("job-watched", kind, folder), None) == job.id
 
 
-def try_start(kind: Kind, start: Callable[[], Job], folder: Path | None = None) -> None:
-    """Start a job; what keeps it from starting is said where `show_job` is drawn next."""
+def try_start(kind: Kind, start: Callable[[], Job], folder: Path | None = None) -> Job | None:
+    """Start a job and return it, or None: what keeps it from starting is said where `show_job` is drawn next."""
     try:
-        start()
+        return start()
     except LabError as error:
         st.session_state[_key("job-error", kind, folder)] = str(error)
     except OSError as error:
         text = f"{JOBS[kind].title} can't be started: {error.strerror}. Free some space, and try again."
         st.session_state[_key("job-error", kind, folder)] = text
+    return None
 
 
 @st.fragment(run_every=POLL_SECONDS)

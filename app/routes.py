@@ -178,8 +178,9 @@ async def find_object(request: Request) -> Response:
             label_set = open_label_set(request.path_params["name"])
             require_owner(read_owner(label_set.root, of_data=True), "This label set")
             image, weights = label_set.image(request.path_params["frame"]), ready_mobile_sam()
-            # One answer at a time for each: a click takes back the one before it that still waits.
-            return inference_worker().ask_object(image, weights, prompts, user=user.id, slot=("object", user.id))
+            # A click takes back the one before it on this photograph that still waits.
+            slot = ("object", user.id, str(image))
+            return inference_worker().ask_object(image, weights, prompts, user=user.id, slot=slot)
 
     try:
         mask = await asyncio.shield(asyncio.wrap_future(await run_in_threadpool(ask)))
@@ -191,7 +192,8 @@ async def find_object(request: Request) -> Response:
         return JSONResponse({"error": "This is no click. Reload the page."}, status_code=422)
     if mask is None:
         return Response(status_code=204)
-    return Response(encode_map(mask * np.uint8(255)), media_type="image/png", headers={"Cache-Control": "no-store"})
+    data = await run_in_threadpool(lambda: encode_map(mask * np.uint8(255)))
+    return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
 async def script(request: Request) -> Response:

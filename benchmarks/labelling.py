@@ -442,6 +442,8 @@ def main() -> None:
         print(f"| {way} | {frames} | {minutes:.0f} | {', '.join(f'{each.miou:.3f}' for each in results)} |")
     means = {key: (minutes, statistics.mean(each.miou for each in results)) for key, (minutes, results) in rows.items()}
     polygons = [point for (way, _), point in means.items() if way == "polygons"]
+    if not polygons:
+        return  # there is nothing to compare with
     shares = {
         (way, frames): minutes / minutes_to(score, polygons)
         for (way, frames), (minutes, score) in means.items()

@@ -50,7 +50,7 @@ from core.labelling.label_set import (
 from core.labelling.label_set_job import start_label_set
 from core.labelling.masks import Mask, class_pixels, read_history, read_mask, restore_mask
 from core.models.families import NOT_TRAINED
-from core.models.mobile_sam_job import mobile_sam_weights, ready_mobile_sam, start_mobile_sam
+from core.models.mobile_sam_job import has_packages, mobile_sam_weights, start_mobile_sam
 from core.paths import runs_folder
 from core.runs.store import Run, best_miou, list_runs
 from core.text import format_percent, plural
@@ -94,8 +94,7 @@ def begin(has_some: bool) -> None:
         if not st.form_submit_button("Begin", type="primary", icon=":material/brush:"):
             return
     if not files and folder.strip():
-        try_start("label-set", lambda: start_label_set(title, folder, classes))
-        started = latest("label-set")
+        started = try_start("label-set", lambda: start_label_set(title, folder, classes))
         st.session_state["copying"] = started.id if started else ""
         st.rerun()
     try:
@@ -141,6 +140,9 @@ def choose_runs(label_set: LabelSet, everyone: list[Run]) -> list[str]:
 
 def objects_panel() -> None:
     """Where MobileSAM isn't here, say what it would be good for, and offer to get it."""
+    if not has_packages():
+        st.caption("With MobileSAM a click labels a whole object. It takes the package transformers, which isn't here.")
+        return
     if mobile_sam_weights() is None:
         if show_job("mobile-sam", latest("mobile-sam")):
             return
@@ -152,11 +154,6 @@ def objects_panel() -> None:
             args=("mobile-sam", start_mobile_sam),
             key="get-mobile-sam",
         )
-        return
-    try:
-        ready_mobile_sam()
-    except LabError as error:
-        st.caption(escape_markdown(f"The tool Object is hidden. {error}"))
 
 
 @st.fragment(run_every=3.0)
@@ -384,7 +381,8 @@ with st.sidebar:
         beside(slug, frame, helpers)
     if not is_read_only():
         copying = latest("label-set")
-        with st.expander("Other photographs", expanded=bool(copying and copying.is_active)):
+        is_open = copying is not None and st.session_state.get("copying") in ("", copying.id)
+        with st.expander("Other photographs", expanded=is_open):
             begin(has_some=True)
     if is_mine:
         with st.popover("Delete", icon=":material/delete:"):

@@ -62,7 +62,7 @@ SHAPE_OF_RATE = [
 ]  # fmt: skip
 HOLDING_BACK = ("val_fraction", "group_by")
 FORM = (
-    *("families", "encoder", "begin", "options", "annotations", "masks", "preset", "length", "often"),
+    *("families", "encoder", "begin", "options", "annotations", "corrections", "masks", "preset", "length", "often"),
     *("rarely", "reading", "engine", "cluster", "tracking"),
 )
 """How the keys begin of the widgets whose values outlast a look at another page."""
@@ -104,16 +104,21 @@ def choose_corrections(dataset: dict[str, Any]) -> dict[str, Any]:
         root = str(SOURCES[dataset["name"]].root(dataset.get("root", "")))
     except LabError:
         return {}  # said where the data set is opened
-    mended = {str(each.root): each for each in list_label_sets() if each.mends == root and each.labelled}
+    learned = {
+        str(each.root): (each.title, len({*each.labelled} - {*each.held_back}))
+        for each in list_label_sets()
+        if each.mends == root
+    }
+    mended = {path: f"{plural(count, 'frame')} of {title}" for path, (title, count) in learned.items() if count}
+    if st.session_state.get("corrections", "") not in ("", *mended):
+        del st.session_state["corrections"]  # of other data, or gone
     if not mended:
         return {}
     field = fields_of("dataset")["corrections"]
     chosen = st.selectbox(
         field.title,
         ["", *mended],
-        format_func=lambda path: (
-            f"{plural(len(mended[path].labelled), 'frame')} of {mended[path].title}" if path else "none"
-        ),
+        format_func=lambda path: mended.get(path, "none"),
         help=field.description,
         key="corrections",
     )

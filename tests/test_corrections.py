@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.config import read_config
 from core.data.corrections import corrected, plain_name
@@ -108,3 +109,36 @@ def test_a_mask_that_is_no_picture_is_refused(config):
     label_set.mask(name).write_bytes(b"no picture")
     with pytest.raises(LabError):
         corrected(dataset.train, label_set.root, dataset.space)
+
+
+def test_a_mask_of_a_frame_to_score_on_is_never_taken_for_another_of_that_name(lab_folders, monkeypatch):
+    """Ids are of one split: val/a and train/a are two photographs."""
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
+    root = lab_folders.other / "mine"
+    for number, split in enumerate(("train", "val")):
+        for name in "ab":
+            for role, value in (("images", 40 * number), ("masks", number)):
+                (root / split / role).mkdir(parents=True, exist_ok=True)
+                pixels = np.full((32, 64) if role == "masks" else (32, 64, 3), value, np.uint8)
+                Image.fromarray(pixels).save(root / split / role / f"{name}.png")
+    (root / "classes.json").write_text('[{"name": "road", "ids": [0]}, {"name": "sky", "ids": [1]}]')
+    values = {"name": "folder", "root": str(root), "height": 32, "width": 64}
+    dataset = open_dataset(read_config({"dataset": values}).dataset)
+    assert {frame.id for frame in dataset.train} & {frame.id for frame in dataset.val}
+    label_set, of_val = mend_frame(dataset, dataset.val[0])
+    corrections = {"corrections": str(label_set.root)}
+    with pytest.raises(LabError, match="has no mask of a frame that is learned from"):
+        open_dataset(read_config({"dataset": values | corrections}).dataset, for_training=True)
+    label_set, of_train = mend_frame(dataset, dataset.train[0])
+    assert of_train != of_val and (read_mask(label_set, of_train).labels == 0).all()
+    mended = open_dataset(read_config({"dataset": values | corrections}).dataset, for_training=True)
+    assert (mended.target(mended.train[0]) == 0).all()
+
+
+def test_labels_in_other_classes_are_mended_in_a_set_of_their_own(config):
+    first, _ = mend_frame(dataset := open_dataset(config()), dataset.train[0])
+    other, _ = mend_frame(open_dataset(config(classes="cityscapes-7")), dataset.train[1])
+    again, _ = mend_frame(dataset, dataset.train[1])
+    assert other.slug != first.slug == again.slug and len(other.space.class_names) == 7

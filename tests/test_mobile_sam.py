@@ -111,6 +111,8 @@ def test_clicks_are_read(message, prompts):
         {"points": [["0", 0, 1]], "box": None},
         {"points": [[True, 0, 1]], "box": None},
         {"points": [[0, 0, 2]], "box": None},
+        {"points": [[0, 0, float("inf")]], "box": None},
+        {"points": [[0, 10**400, 1]], "box": None},
         {"points": [[0, 0, 1]] * (MAX_POINTS + 1), "box": None},
         {"points": [], "box": [0, 0, 1]},
         {"points": [], "box": [0.5, 0, 0.5, 1]},

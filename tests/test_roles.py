@@ -386,7 +386,9 @@ ACTIONS = {
     "Job `pseudo-labels`: label photographs without masks": on_run(
         lambda path: start_pseudo_labels(path.name, DatasetConfig())
     ),
-    "Job `label-set`: copy photographs to be labelled": lambda lab: lambda: start_label_set("Mine", "/x", ["a", "b"]),
+    "Job `label-set`: copy photographs to be labelled": lambda lab: (
+        lambda: start_label_set("Mine", str(data_folder()), ["a", "b"])
+    ),
     "Job `average`: average the weights of runs": on_run(lambda path: start_soup([path.name])),
     "Job `dry-run`: try what a training will take": lambda lab: lambda: start_dry_run([lab.config()]),
     "Job `lr-finder`: find a learning rate": lambda lab: lambda: start_lr_finder(lab.config()),

@@ -72,7 +72,7 @@ export class Editor {
     this.done = []; // changes that can be undone: {patch, inverse}
     this.undone = [];
     this.object = new ObjectTool({
-      apply: (before, covered) => this.#layObject(before, covered),
+      apply: (before, covered, value) => this.#layObject(before, covered, value),
       tell: (text) => this.isOn && this.bar.note(text),
     });
     this.bar = new EditBar(this);
@@ -137,6 +137,7 @@ export class Editor {
   close() {
     if (this.stroke) this.#record(this.stroke.before);
     this.stroke = null;
+    this.object.forget();
   }
 
   // ---- pointer: each returns whether it was meant for painting
@@ -232,6 +233,7 @@ export class Editor {
 
   setTool(tool) {
     if (tool === "object" && !this.edit.objects) return;
+    if (tool !== "object") this.object.forget(); // an answer that is on its way comes too late
     this.tool = tool;
     this.#dropPolygon();
     this.bar.show();
@@ -334,15 +336,16 @@ export class Editor {
 
   #askObject(event, panel) {
     const point = this.#pixelAt(event, panel);
-    this.object.release(this.edit.objects, point, this.#cssPixels(panel), this.labels, event.shiftKey);
+    const { edit, labels, value } = this;
+    this.object.release(edit.objects, point, this.#cssPixels(panel), labels, value, event.shiftKey);
   }
 
   // Give the pixels of an object the class, over what was there before it where it was painted already; returns that.
-  #layObject(before, covered) {
+  #layObject(before, covered, value) {
     const { values } = this.labels;
     const now = values.slice();
     if (before) values.set(before);
-    for (let i = 0; i < values.length; i++) if (covered[i]) values[i] = this.value;
+    for (let i = 0; i < values.length; i++) if (covered[i]) values[i] = value;
     this.#record(now, true);
     this.#showDone();
     return before ?? now;
@@ -466,6 +469,7 @@ export class Editor {
   #layOver(map, patches, text) {
     for (const patch of patches) applyPatch(map.values, map.width, patch);
     Object.assign(this, { labels: map, done: [], undone: [] });
+    this.object.forget();
     this.#showDone();
     this.bar.warn(`${text} What you painted since is laid over it.`);
   }

@@ -23,7 +23,10 @@ export class Gestures {
     on("pointerdown", (event) => this.#onDown(event, panel));
     on("pointermove", (event) => this.#onMove(event, panel));
     on("pointerup", (event) => this.#onUp(event, panel));
-    on("pointercancel", (event) => this.fingers.delete(event.pointerId) || this.#endPainting(event, panel));
+    on("pointercancel", (event) => {
+      this.viewer.editor.object.pressed = null; // what the system takes away is no click
+      return this.fingers.delete(event.pointerId) || this.#endPainting(event, panel);
+    });
     on("pointerleave", (event) => {
       this.viewer.editor.leave();
       if (event.pointerType === "mouse") this.viewer.pointer.setHover(null);

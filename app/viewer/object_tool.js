@@ -19,8 +19,8 @@ async function fetchObject(address, prompts) {
 }
 
 export class ObjectTool {
-  // `apply(before, covered)` paints the object over `before`, or over what is there where that is null; returns what was
-  // there. `tell` says how it stands.
+  // `apply(before, covered, value)` gives the object a value over `before`, or over what is there where that is null;
+  // returns what was there. `tell` says how it stands.
   constructor({ apply, tell, fetch = fetchObject }) {
     Object.assign(this, { apply, tell, fetch });
     this.known = null; // the address of the photograph that the server has looked at
@@ -54,7 +54,7 @@ export class ObjectTool {
   }
 
   // The pointer went up: ask for the object. `size` is {width, height} of the mask.
-  async release(address, point, cssPixels, size, isCorrection) {
+  async release(address, point, cssPixels, size, value, isCorrection) {
     const { pressed } = this;
     if (!pressed) return;
     const isBox = this.boxTo(point, cssPixels).length > 0;
@@ -69,7 +69,7 @@ export class ObjectTool {
     const map = await this.#ask(address, "Looking for the object", { points, box });
     if (!map || this.points !== points || this.box !== box) return;
     this.covered = resized(map, size).values;
-    this.before = this.apply(this.before, this.covered);
+    this.before = this.apply(this.before, this.covered, value);
   }
 
   // The answer, null where a newer question came or it failed.

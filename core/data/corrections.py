@@ -23,6 +23,8 @@ from core.files import replacing
 from core.labels import IGNORED, LabelSpace
 from core.paths import cache_folder
 
+VAL_LIST = "val.txt"
+"""In a label set: the frames to score on."""
 MAX_STEM = 100
 
 
@@ -51,7 +53,9 @@ def corrected(frames: Sequence[Frame], label_set: Path, space: LabelSpace) -> tu
     Raises:
         LabError: the label set can't be read, has no mask of any of the frames, or knows none of the classes.
     """
-    masks = {path.stem: path for path in (label_set / "masks").glob("*.png")}
+    listed = label_set / VAL_LIST
+    held_back = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+    masks = {path.stem: path for path in (label_set / "masks").glob("*.png") if path.stem not in held_back}
     mended = {frame.id: masks[name] for frame in frames if (name := plain_name(frame.id)) in masks}
     if not mended:
         raise LabError(

@@ -93,7 +93,7 @@ def published_text(
 def impersonal(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a run's config without paths, and without what is about a machine."""
     dataset, model = dict(values["dataset"]), dict(values["model"])
-    dataset["root"] = ""
+    dataset["root"] = dataset["corrections"] = ""
     if dataset.get("classes", "auto") not in LABEL_SPACES:
         dataset["classes"] = "auto"
     dataset["cache"], dataset["unlabelled"] = "auto", 0.0

@@ -22,7 +22,7 @@ from PIL import Image
 
 from core.auth import current_user, read_owner, require_write, write_owner
 from core.data.class_table import FILE_NAME, SHADES, color_of, read_class_table, write_rows
-from core.data.corrections import plain_letters, plain_name
+from core.data.corrections import VAL_LIST, plain_letters, plain_name
 from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
@@ -36,7 +36,6 @@ from core.progress import CountCallback
 from core.text import one_line
 
 MARKER = "labelling.json"
-VAL_LIST = "val.txt"
 VAL_EVERY = 5
 """Of so many photographs that are labelled one is scored on: the second, and every fifth after it."""
 MAX_IMAGES = 5000
@@ -143,12 +142,24 @@ def create_label_set(
         LabError: the classes or the photographs can't be used, one can't be read, the disk is full, or the one who is
             asking may only look.
     """
-    names = [one_line(name) for name in class_names if name.strip()]
-    if len(names) < 2 or len({name.casefold() for name in names}) < len(names) or len(names) >= IGNORED:
-        raise LabError("A label set needs two classes or more, each with a name of its own. Name what is to be seen.")
+    title, names = checked_names(title, class_names)
     if not 1 <= len(images) <= MAX_IMAGES:
         raise LabError(f"A label set has 1 to {MAX_IMAGES} photographs, and these are {len(images)}.")
     return _create(title, images, _space_of(names), {}, progress)
+
+
+def checked_names(title: str, class_names: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the title of a label set and the names of its classes, each on one line.
+
+    Raises LabError where there is no title, or there are too few classes or two of one name.
+    """
+    title = one_line(title)[:NAME_LENGTH]
+    if not title:
+        raise LabError("The label set needs a name. Type one.")
+    names = [one_line(name) for name in class_names if name.strip()]
+    if len(names) < 2 or len({name.casefold() for name in names}) < len(names) or len(names) >= IGNORED:
+        raise LabError("A label set needs two classes or more, each with a name of its own. Name what is to be seen.")
+    return title, names
 
 
 def mend_frame(dataset: Dataset, frame: Frame) -> tuple[LabelSet, str]:
@@ -158,9 +169,11 @@ def mend_frame(dataset: Dataset, frame: Frame) -> tuple[LabelSet, str]:
     Raises LabError as `create_label_set` does.
     """
     space = replace(dataset.space, name="own", from_ids=_own_ids(len(dataset.space.class_names)), from_colors=())
-    label_set = _mending(str(dataset.root), f"Mended {dataset.root.name}", space)
+    label_set = _mending(str(dataset.root), one_line(f"Mended {dataset.root.name}")[:NAME_LENGTH], space)
     target = partial(read_target, frame.labels, dataset.space) if frame.labels else None
-    return _with_frame(label_set, frame.id, partial(read_image, frame.image), target, frame.split)
+    # Ids are of one split; what is learned from must never have the mask of another photograph (core.data.corrections).
+    name = f"{frame.split}/{frame.id}" if frame.split in ("val", "test") else frame.id
+    return _with_frame(label_set, name, partial(read_image, frame.image), target, frame.split)
 
 
 def mend_prediction(
@@ -185,11 +198,12 @@ def mend_prediction(
 
 
 def _mending(source: str, title: str, space: LabelSpace) -> LabelSet:
-    """Return one's own label set in which labels of a source are mended; a new one where there is none."""
+    """Return one's own label set in which labels of a source are mended in these classes; a new one without one."""
     require_write()
     owner = current_user().id
     for each in list_label_sets():
-        if each.mends == source and read_owner(each.root, of_data=True) == owner:
+        has_same_classes = each.space.class_names == space.class_names
+        if each.mends == source and has_same_classes and read_owner(each.root, of_data=True) == owner:
             return each
     return _create(title, [], space, {"mends": source})
 
@@ -222,9 +236,6 @@ def _create(
     progress: CountCallback | None = None,
 ) -> LabelSet:
     require_write()
-    title = one_line(title)[:NAME_LENGTH]
-    if not title:
-        raise LabError("The label set needs a name. Type one.")
     check_disk_quota()
     root = free_folder(archives_folder(), title)
     with writing(archives_folder()):

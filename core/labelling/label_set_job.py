@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from core.jobs import kinds
 from core.jobs.engine import Job, Values
-from core.labelling.label_set import create_label_set, images_in
+from core.labelling.label_set import checked_names, create_label_set, images_in
 from core.paths import resolve_data_root
 from core.progress import ProgressCallback
 
@@ -12,8 +12,11 @@ from core.progress import ProgressCallback
 def start_label_set(title: str, folder: str, class_names: Sequence[str]) -> Job:
     """Start to make a label set of those photographs of a folder that have no mask; the job's result is its `slug`.
 
-    Raises LabError where another one of this person's is being made, or the current user may only look.
+    Raises LabError where the folder or the names can't be right, another one of this person's is being made, or the
+    current user may only look.
     """
+    checked_names(title, class_names)
+    resolve_data_root(folder)
     return kinds.start("label-set", {"title": title, "folder": folder, "classes": list(class_names)})
 
 

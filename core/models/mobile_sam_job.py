@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.errors import LabError
-from core.extras import check_packages
+from core.extras import check_packages, is_here
 from core.jobs import kinds
 from core.jobs.engine import Job, Values
 from core.models.weights_source import WeightsSource, cached_weights, fetch_weights, hub_revision, local_weights
@@ -22,6 +22,11 @@ PACKAGES = ("transformers",)
 def mobile_sam_weights() -> Path | None:
     """Return the file of the weights on this machine: in the weights folder, else what came from the Hub; or None."""
     return local_weights(NAME) or cached_weights(REPO)
+
+
+def has_packages() -> bool:
+    """Return whether the packages that it takes are installed."""
+    return all(map(is_here, PACKAGES))
 
 
 def ready_mobile_sam() -> Path:

@@ -34,7 +34,7 @@ def parse_prompts(message: Any) -> Prompts | None:
     try:
         points = [(_share(u), _share(v), int(is_in)) for u, v, is_in in message["points"]]
         box = tuple(_share(each) for each in message["box"]) if message["box"] is not None else None
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise LabError(f"This is no click ({type(error).__name__}). Reload the page.") from None
     if len(points) > MAX_POINTS:
         raise LabError(f"An object has {MAX_POINTS} clicks at most. Mend the rest with the brush.")

@@ -12,10 +12,10 @@ function opened(object = LEFT) {
   const mask = new Uint8Array(8);
   const tool = new ObjectTool({
     tell: (text) => told.push(text),
-    apply(before, covered) {
+    apply(before, covered, value) {
       const now = mask.slice();
       if (before) mask.set(before);
-      covered.forEach((isOn, i) => isOn && (mask[i] = 7));
+      covered.forEach((isOn, i) => isOn && (mask[i] = value));
       return before ?? now;
     },
     fetch: (address, prompts) => {
@@ -25,7 +25,7 @@ function opened(object = LEFT) {
   });
   const click = (from, to = from, shift = false) => {
     tool.press(from);
-    return tool.release("/lab/object", to, 100, SIZE, shift);
+    return tool.release("/lab/object", to, 100, SIZE, 7, shift);
   };
   const answer = async (done, values = object) => {
     waiting.at(-1).resolve(values);

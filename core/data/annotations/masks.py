@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from core.data.annotations import FORMATS, Format, binary_masks
@@ -130,17 +131,28 @@ def paint_folder(
     try:
         masks = masks or {}
         folder = cache_folder() / "masks" / _digest(root, sources or images, files, table, order)
-        try:
-            return PaintedFolder(**parse_json((folder / "index.json").read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            pass  # never painted
-        with new_folder(folder) as draft:
-            result = _Painter(root, images, table, order, draft, folder).paint(files, masks)
-            if result:
-                (draft / "index.json").write_text(json.dumps(asdict(result)))
+        if painted := _read_index(folder):
+            return painted
+        lock = cache_folder() / "locks" / folder.name
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):  # of several who open it, one paints
+            if painted := _read_index(folder):
+                return painted
+            with new_folder(folder) as draft:
+                result = _Painter(root, images, table, order, draft, folder).paint(files, masks)
+                if result:
+                    (draft / "index.json").write_text(json.dumps(asdict(result)))
         return result
     except OSError as error:
         raise LabError(f"Label maps can't be painted: '{error.filename}': {error.strerror}.") from None
+
+
+def _read_index(folder: Path) -> PaintedFolder | None:
+    """Return what was painted into a folder; None where it never was."""
+    try:
+        return PaintedFolder(**parse_json((folder / "index.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _digest(root: Path, sources: Sequence[FolderFile], files: Sequence[FolderFile], *settings: object) -> str:
@@ -218,7 +230,7 @@ class _Painter:
         if at_once is not None and self.num_images > at_once and (masks or any(map(_format_of, files))):
             raise UnpaintedError(
                 f"The labels of {self.num_images:,} photographs are shapes or masks of single objects. They are painted"
-                " into label maps once, before the folder is opened."
+                " into label maps once: open the folder on the page Data."
             )
         formats, stated = _recognise(files)
         labels = sorted({mask.label for group in masks.values() for mask in group} - {""})

@@ -94,7 +94,15 @@ def _origin(group: Group) -> Block:
         "; pixels of no class are neither learned from nor scored.",
     )
     return paragraph(
-        sentence, " Frames are read at ", width, " × ", height, " pixels.", class_sentence, *_painted(group.first)
+        sentence,
+        " Labels of some training frames were mended before they were learned from." if dataset.corrections else "",
+        " Frames are read at ",
+        width,
+        " × ",
+        height,
+        " pixels.",
+        class_sentence,
+        *_painted(group.first),
     )
 
 

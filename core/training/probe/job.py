@@ -16,16 +16,18 @@ from core.training.probe.lr_finder import STEPS, LrPoint, find_lr
 def start_dry_run(configs: Sequence[RunConfig]) -> Job:
     """Start to try some runs, one after the other.
 
-    Raises LabError where another dry run of this person goes on, or the current user may only look.
+    Raises LabError where this person tries something out already, or the current user may only look.
     """
+    kinds.check_idle("lr-finder")
     return kinds.start("dry-run", {"configs": [config.model_dump_json() for config in configs]})
 
 
 def start_lr_finder(config: RunConfig) -> Job:
     """Start the range test of a run.
 
-    Raises LabError where another one of this person goes on, or the current user may only look.
+    Raises LabError where this person tries something out already, or the current user may only look.
     """
+    kinds.check_idle("dry-run")
     return kinds.start("lr-finder", {"config": config.model_dump_json()})
 
 

@@ -129,7 +129,7 @@ def open_drawn(config: RunConfig) -> Dataset:
 
     Raises LabError where it can't be opened, or its streets would have to be drawn first.
     """
-    return open_dataset(config.dataset)
+    return open_dataset(config.dataset, for_training=True)
 
 
 def _open_frames(dataset: Dataset, frames: tuple[Frame, ...], config: RunConfig, budget: Budget) -> FrameSource:
