@@ -15,7 +15,7 @@ from app.preparing import begin, show_preparation
 from app.widgets import empty_state
 from core.auth import is_read_only, require_write
 from core.config import OWN, DatasetConfig, fields_of, read_config
-from core.data.annotations.masks import UnpaintedError, limited_painting
+from core.data.annotations.masks import UnpaintedError, painting
 from core.data.bands import tiff_layout
 from core.data.class_table import save_class_table, space_of
 from core.data.dataset import (
@@ -213,7 +213,12 @@ def paint_first(values: dict[str, Any], error: UnpaintedError) -> None:
     if not show_preparation("paint"):
         empty_state("The labels aren't painted yet", str(error))
         st.button(
-            "Paint the labels", icon=":material/brush:", on_click=begin, args=("paint", config), key="paint-labels"
+            "Paint the labels",
+            icon=":material/brush:",
+            on_click=begin,
+            args=("paint", config),
+            disabled=is_read_only(),
+            key="paint-labels",
         )
 
 
@@ -284,7 +289,7 @@ def open_again(config: DatasetConfig, with_test: bool = False) -> Dataset:
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")
 def _open(config: str, with_test: bool) -> Dataset:
-    with limited_painting(PAINTED_AT_ONCE):
+    with painting(limit=PAINTED_AT_ONCE):
         return open_dataset(DatasetConfig.model_validate_json(config), with_test)
 
 
@@ -295,7 +300,7 @@ def _fitting_size(config: str) -> tuple[int, int]:
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")
 def _find(config_json: str) -> SplitDataset:
-    with limited_painting(PAINTED_AT_ONCE):
+    with painting(limit=PAINTED_AT_ONCE):
         return SplitDataset(*find_splits(DatasetConfig.model_validate_json(config_json)))
 
 
@@ -304,7 +309,7 @@ def _summarize_folder(config_json: str) -> FolderSummary:
     config = DatasetConfig.model_validate_json(config_json)
     source = SOURCES[config.name]
     root = source.root(config.root)
-    with limited_painting(PAINTED_AT_ONCE):
+    with painting(limit=PAINTED_AT_ONCE):
         splits = source.find_splits(root, config)
     labelled = [frame for frames in splits.values() for frame in frames if frame.labels]
     frames = spread(labelled, SHOWN)

@@ -27,7 +27,7 @@ from core.labelling.label_set import LabelSet
 from core.labelling.masks import Mask
 from core.labelling.superpixels import find_superpixels
 from core.labels import IGNORED
-from core.models.mobile_sam_job import ready_mobile_sam
+from core.models.mobile_sam_job import mobile_sam_weights
 from core.runs.store import Run
 
 GROWN = "From your strokes"
@@ -53,11 +53,7 @@ def edit_of(label_set: LabelSet, frame: str, mask: Mask, image: np.ndarray, dige
     """
     superpixels = media().address(("superpixels", digest), "png", lambda: encode_map(find_superpixels(image)))
     path = f"{label_set.slug}/{frame}"
-    try:
-        ready_mobile_sam()
-        objects = f"/lab/object/{path}"
-    except LabError:  # the page says what is missing
-        objects = ""
+    objects = f"/lab/object/{path}" if mobile_sam_weights() else ""
     return Edit(f"/lab/labels/{path}", mask.revision, superpixels=superpixels, objects=objects)
 
 
@@ -106,10 +102,7 @@ def strokes_panel(
     its answer where that is still to come.
     """
     few = len(np.unique(mask.labels[mask.labels != IGNORED])) < 2
-    try:
-        weights = ready_mobile_sam()
-    except LabError:
-        weights = None
+    weights = mobile_sam_weights()
     # By colours alone strokes on other photographs are of little use where there are some on this one: light changes.
     others = painted_last(label_set, frame) if run or weights or few else ()
     if few and not others:

@@ -131,19 +131,27 @@ def labels(request: Request) -> Response:
     return Response(encode_map(mask.labels), media_type="image/png", headers=headers)
 
 
-async def paint(request: Request) -> Response:
-    """Take a patch of a mask, and answer once it is on the disk."""
+async def _body(request: Request, limit: int) -> bytes | None:
+    """Return what was sent, None where it has more bytes than that: no more of it is taken."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_PATCH_BYTES:
-            return JSONResponse({"error": "This stroke is too large. Paint it in parts."}, status_code=413)
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+async def paint(request: Request) -> Response:
+    """Take a patch of a mask, and answer once it is on the disk."""
+    body = await _body(request, MAX_PATCH_BYTES)
+    if body is None:
+        return JSONResponse({"error": "This stroke is too large. Paint it in parts."}, status_code=413)
     user = requester(request)
 
     def change() -> Response:
         with acting_as(user):
             try:
-                message = parse_json(bytes(body))
+                message = parse_json(body)
                 label_set = open_label_set(request.path_params["name"])
                 frame, patch = request.path_params["frame"], message["patch"]
                 mask = change_mask(label_set, frame, patch, str(message["revision"]))
@@ -165,16 +173,14 @@ async def find_object(request: Request) -> Response:
 
     Nothing but "no content" where no click came: the photograph was looked at, so that a click doesn't wait for that.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_PROMPT_BYTES:
-            return JSONResponse({"error": "These are more clicks than an object takes."}, status_code=413)
+    body = await _body(request, MAX_PROMPT_BYTES)
+    if body is None:
+        return JSONResponse({"error": "These are more clicks than an object takes."}, status_code=413)
     user = requester(request)
 
     def ask() -> "Future[np.ndarray | None]":
         with acting_as(user):
-            prompts = parse_prompts(parse_json(bytes(body)))
+            prompts = parse_prompts(parse_json(body))
             label_set = open_label_set(request.path_params["name"])
             require_owner(read_owner(label_set.root, of_data=True), "This label set")
             image, weights = label_set.image(request.path_params["frame"]), ready_mobile_sam()

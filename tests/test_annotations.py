@@ -16,7 +16,7 @@ from PIL import Image
 from core.config import read_config
 from core.data.annotations import FORMATS
 from core.data.annotations.files import load
-from core.data.annotations.masks import UnpaintedError, limited_painting, reported_painting
+from core.data.annotations.masks import UnpaintedError, painting
 from core.data.annotations.shapes import paint
 from core.data.dataset import open_dataset, read_target
 from core.data.doctor.examination import examine
@@ -295,13 +295,13 @@ def test_what_takes_long_to_paint_is_refused_where_nobody_can_wait_and_told_wher
     names = [f"{letter}.png" for letter in "abcd"]
     photo(root, *names)
     write_labelme(root, names)
-    with limited_painting(3), pytest.raises(UnpaintedError, match="The labels of 4 photographs"):
+    with painting(limit=3), pytest.raises(UnpaintedError, match="The labels of 4 photographs"):
         pair_folder(root)
     told = []
-    with reported_painting(lambda *count: told.append(count)):
+    with painting(progress=lambda *count: told.append(count)):
         assert len(pair_folder(root).frames) == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    with limited_painting(3):
+    with painting(limit=3):
         assert len(pair_folder(root).frames) == 4, "it is painted now"
 
 
@@ -310,7 +310,7 @@ def test_files_that_are_no_labels_keep_nobody_waiting(root):
     for name in ("a", "b"):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(write(root, f"masks/{name}.png", ""))
         write(root, f"images/{name}.json", {"taken": "on a Monday"})
-    with limited_painting(0):
+    with painting(limit=0):
         assert len(pair_folder(root).frames) == 2
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from core.config import DatasetConfig
-from core.data.annotations.masks import reported_painting
+from core.data.annotations.masks import painting
 from core.data.cache import build_cache
 from core.data.dataset import find_splits, generate_dataset
 from core.data.doctor import Report, examine
@@ -56,7 +56,7 @@ def prepare(request: Values, progress: ProgressCallback) -> Values:
         case "draw":
             generate_dataset(config, step)
         case "paint":
-            with reported_painting(step):
+            with painting(progress=step):
                 find_splits(config)
         case "examine":
             report = examine(

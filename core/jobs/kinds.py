@@ -2,10 +2,9 @@
 
 A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job,
 core.export.job, core.hub.job, core.data.preparation, core.data.unpacking_job, core.data.download_job,
-core.inference.pseudo_label_job, core.evaluation.soup_job, core.training.probe.job,
-core.models.mobile_sam_job, core.labelling.label_set_job. Everything else goes through
-`latest`, `stop` and `is_stopping` below. The table names its work by import path and imports none of it, so that
-neither the server nor a page loads torch.
+core.inference.pseudo_label_job, core.evaluation.soup_job, core.training.probe.job, core.models.mobile_sam_job,
+core.labelling.label_set_job. Everything else goes through `latest`, `stop` and `is_stopping` below. The table names its
+work by import path and imports none of it, so that neither the server nor a page loads torch.
 
 Sweeps are no jobs: they have a driver of their own (core.sweeps.driver), because theirs is another life cycle. A sweep
 is resumed after it was stopped or killed and stands in the list of sweeps for good, where a job is started anew and

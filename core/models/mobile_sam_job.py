@@ -20,8 +20,10 @@ PACKAGES = ("transformers",)
 
 
 def mobile_sam_weights() -> Path | None:
-    """Return the file of the weights on this machine: in the weights folder, else what came from the Hub; or None."""
-    return local_weights(NAME) or cached_weights(REPO)
+    """Return the file of the weights on this machine: in the weights folder, else what came from the Hub; None where
+    there is none, or a package is missing.
+    """
+    return (local_weights(NAME) or cached_weights(REPO)) if has_packages() else None
 
 
 def has_packages() -> bool:

@@ -44,28 +44,22 @@ class UnpaintedError(LabError):
     """The label maps of a folder aren't painted yet, and are too many for now."""
 
 
-_at_once: ContextVar[int | None] = ContextVar("at_once", default=None)
-_progress: ContextVar[CountCallback | None] = ContextVar("progress", default=None)
+_painting: ContextVar[tuple[int | None, CountCallback | None]] = ContextVar("painting", default=(None, None))
 
 
 @contextmanager
-def limited_painting(count: int) -> Iterator[None]:
-    """Refuse to paint more label maps than that in what is done within: a page can't wait for them."""
-    token = _at_once.set(count)
+def painting(limit: int | None = None, progress: CountCallback | None = None) -> Iterator[None]:
+    """Say how label maps are painted in what is done within.
+
+    Args:
+        limit: photographs; the maps of more are refused, where nobody can wait for them.
+        progress: called with maps painted and photographs in all.
+    """
+    token = _painting.set((limit, progress))
     try:
         yield
     finally:
-        _at_once.reset(token)
-
-
-@contextmanager
-def reported_painting(progress: CountCallback) -> Iterator[None]:
-    """Tell how many label maps are painted, of how many photographs, in what is done within."""
-    token = _progress.set(progress)
-    try:
-        yield
-    finally:
-        _progress.reset(token)
+        _painting.reset(token)
 
 
 @dataclass
@@ -125,7 +119,7 @@ def paint_folder(
         None where no file holds labels of any of `FORMATS`.
 
     Raises:
-        UnpaintedError: that would take long, and `limited_painting` forbids it.
+        UnpaintedError: that would take long, and `painting` forbids it.
         LabError: a file is broken, fits no photograph or several, or the cache can't be written.
     """
     try:
@@ -225,9 +219,9 @@ class _Painter:
 
     def paint(self, files: Sequence[FolderFile], masks: Mapping[Path, Sequence[BinaryMask]]) -> PaintedFolder | None:
         """Paint what the files describe and the masks cover; None where they describe nothing."""
-        at_once = _at_once.get()
+        limit, self.progress = _painting.get()
         # The first file of labels is enough to know: to read all of them takes long as well.
-        if at_once is not None and self.num_images > at_once and (masks or any(map(_format_of, files))):
+        if limit is not None and self.num_images > limit and (masks or any(map(_format_of, files))):
             raise UnpaintedError(
                 f"The labels of {self.num_images:,} photographs are shapes or masks of single objects. They are painted"
                 " into label maps once: open the folder on the page Data."
@@ -306,8 +300,8 @@ class _Painter:
         Image.fromarray(_palette(self.table)[values] if in_colors else values).save(path, compress_level=1)
         result.formats += [title] * (title not in result.formats)
         result.masks[name] = (str(self.folder / f"{name}.png"), split)
-        if progress := _progress.get():
-            progress(len(result.masks), self.num_images)
+        if self.progress:
+            self.progress(len(result.masks), self.num_images)
         result.shapes += len(annotation.shapes) - len(hidden)
         result.num_hidden += len(hidden)
         for shape in hidden[: MAX_NAMED - len(result.hidden)]:

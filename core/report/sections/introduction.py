@@ -93,9 +93,12 @@ def _origin(group: Group) -> Block:
         ", those of the Cityscapes benchmark" if group.class_names == CITYSCAPES_19.class_names else "",
         "; pixels of no class are neither learned from nor scored.",
     )
+    learns_from_mended = [summary.run.config.dataset.corrections != "" for summary in group.summaries]
+    whose = "" if all(learns_from_mended) else " by some of the runs"
+    mended = f" Labels of some training frames were mended before they were learned from{whose}."
     return paragraph(
         sentence,
-        " Labels of some training frames were mended before they were learned from." if dataset.corrections else "",
+        mended if any(learns_from_mended) else "",
         " Frames are read at ",
         width,
         " × ",

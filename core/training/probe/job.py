@@ -55,10 +55,8 @@ def run_range_test(request: Values, progress: ProgressCallback) -> Iterator[Valu
         yield {"points": points}
 
 
-def read_outcomes(job: Job | None) -> dict[str, DryRun | str]:
+def read_outcomes(job: Job) -> dict[str, DryRun | str]:
     """Return what a dry run has by now: by the JSON of each run's config, what it will take or why it can't start."""
-    if job is None:
-        return {}
     outcomes = job.result.get("outcomes", ())
     return {
         name: values["error"] if "error" in values else DryRun.from_dict(values)
