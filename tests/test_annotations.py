@@ -8,6 +8,8 @@ import os
 import re
 import zlib
 from pathlib import Path
+from queue import Queue
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -303,6 +305,38 @@ def test_what_takes_long_to_paint_is_refused_where_nobody_can_wait_and_told_wher
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     with painting(limit=3):
         assert len(pair_folder(root).frames) == 4, "it is painted now"
+
+
+def test_who_can_not_wait_is_refused_while_another_paints(root):
+    names = [f"{letter}.png" for letter in "abcd"]
+    photo(root, *names)
+    write_labelme(root, names)
+    begun, goes_on, refused = Event(), Event(), Queue()
+
+    def progress(done: int, total: int) -> None:
+        begun.set()
+        goes_on.wait(60)
+
+    def paint_all() -> None:
+        with painting(progress=progress):
+            pair_folder(root)
+
+    def look() -> None:
+        try:
+            with painting(limit=3):
+                refused.put(pair_folder(root))
+        except UnpaintedError as error:
+            refused.put(error)
+
+    painter, visitor = Thread(target=paint_all), Thread(target=look, daemon=True)
+    painter.start()
+    assert begun.wait(60)
+    visitor.start()
+    try:
+        assert isinstance(refused.get(timeout=10), UnpaintedError)
+    finally:
+        goes_on.set()
+        painter.join(60)
 
 
 def test_files_that_are_no_labels_keep_nobody_waiting(root):

@@ -127,6 +127,13 @@ def paint_folder(
         folder = cache_folder() / "masks" / _digest(root, sources or images, files, table, order)
         if painted := _read_index(folder):
             return painted
+        limit, _ = _painting.get()
+        # The first file of labels is enough to know; and who can't wait must not wait for another who paints.
+        if limit is not None and len(images) > limit and (masks or any(map(_format_of, files))):
+            raise UnpaintedError(
+                f"The labels of {len(images):,} photographs are shapes or masks of single objects. They are painted"
+                " into label maps once: open the folder on the page Data."
+            )
         lock = cache_folder() / "locks" / folder.name
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):  # of several who open it, one paints
@@ -212,6 +219,7 @@ class _Painter:
         self.result = PaintedFolder()
         self.listed_by: dict[Path, Path] = {}  # photographs, and the annotation file of each
         self.num_images = len(images)
+        self.progress = _painting.get()[1]
         self.by_name: dict[str, list[FolderFile]] = defaultdict(list)
         for image in images:
             for name in {same_name(image.path.name), same_name(image.path.stem)}:
@@ -219,13 +227,6 @@ class _Painter:
 
     def paint(self, files: Sequence[FolderFile], masks: Mapping[Path, Sequence[BinaryMask]]) -> PaintedFolder | None:
         """Paint what the files describe and the masks cover; None where they describe nothing."""
-        limit, self.progress = _painting.get()
-        # The first file of labels is enough to know: to read all of them takes long as well.
-        if limit is not None and self.num_images > limit and (masks or any(map(_format_of, files))):
-            raise UnpaintedError(
-                f"The labels of {self.num_images:,} photographs are shapes or masks of single objects. They are painted"
-                " into label maps once: open the folder on the page Data."
-            )
         formats, stated = _recognise(files)
         labels = sorted({mask.label for group in masks.values() for mask in group} - {""})
         order = [*self.order, *(name for names in stated.values() for name in names), *labels]
