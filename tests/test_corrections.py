@@ -10,6 +10,7 @@ from core.config import read_config
 from core.data.corrections import corrected, plain_name
 from core.data.dataset import open_dataset
 from core.errors import LabError
+from core.hub.published import impersonal
 from core.labelling.label_set import create_label_set, mend_frame
 from core.labelling.masks import change_mask, read_mask
 from core.labels import CITYSCAPES_7, CITYSCAPES_19, CITYSCAPES_34, IGNORED, LabelSpace
@@ -142,3 +143,8 @@ def test_labels_in_other_classes_are_mended_in_a_set_of_their_own(config):
     other, _ = mend_frame(open_dataset(config(classes="cityscapes-7")), dataset.train[1])
     again, _ = mend_frame(dataset, dataset.train[1])
     assert other.slug != first.slug == again.slug and len(other.space.class_names) == 7
+
+
+def test_where_mended_labels_lie_is_told_to_nobody_else():
+    values = read_config({"dataset": {"corrections": "/home/anna/lab/data/uploads/Mended-street"}}).model_dump()
+    assert "anna" not in str(impersonal(values))

@@ -490,6 +490,25 @@ def test_labels_that_were_painted_in_the_lab_say_so(written, lab_folders, monkey
     assert "corrected in this lab" in page and "painted in this lab" not in page
 
 
+def test_labels_that_were_mended_in_place_of_the_own_ones_say_so(written, lab_folders):
+    for run_id in IDS[:2]:
+        shutil.copytree(written[1] / run_id, lab_folders.runs / run_id)
+    settings = ReportSettings(IDS[:2], sections=("introduction",))
+    sentences = []
+    for run_id in (None, *IDS[:2]):
+        if run_id:
+            path = lab_folders.runs / run_id / "config.json"
+            values = json.loads(path.read_text())
+            values["dataset"]["corrections"] = "/mended"
+            path.write_text(json.dumps(values))
+        page = page_of(write_report(settings, lab_folders.other / str(run_id)))
+        sentences.append(
+            re.findall(r"Labels of some training frames were mended before they were learned from[^.]*", page)
+        )
+    beginning = "Labels of some training frames were mended before they were learned from"
+    assert sentences == [[], [f"{beginning} by some of the runs"], [beginning]]
+
+
 def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_data_are_away(
     written, lab_folders, streets, monkeypatch
 ):
